@@ -1,0 +1,51 @@
+PYTHON ?= python3
+PROFILE ?= quick
+ARGS ?=
+
+READY := .venv/.installed
+UV := uv==0.13.9
+
+.PHONY: help setup format check test test-slow table1 policies lock clean
+
+help:  ## list the targets
+	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' Makefile | expand -t 12
+
+setup: $(READY)  ## make .venv from requirements.lock (PYTHON=python3)
+
+format: $(READY)  ## rewrite the code in the project's format
+	@.venv/bin/ruff check --fix -q .
+	@.venv/bin/ruff format -q .
+
+check: $(READY)  ## lint, format and type checks
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@.venv/bin/mypy
+
+test: $(READY)  ## run the fast tests
+	@.venv/bin/pytest -n 2 $(ARGS)
+
+test-slow: $(READY)  ## run the tests that take minutes
+	@.venv/bin/pytest -m slow $(ARGS)
+
+table1: $(READY)  ## run the benchmark grid (PROFILE=quick, ARGS=...)
+	@.venv/bin/rl-or-bc grid --profile $(PROFILE) $(ARGS)
+
+policies: $(READY)  ## train the behaviour policies that collect the data sets
+	@.venv/bin/python -m envs.behaviour $(ARGS)
+
+# uv keeps the pins it finds in the file unless told otherwise: ARGS=--upgrade.
+# It has a folder of its own, so that the environment holds what the lock says and no more.
+lock: $(READY)  ## re-make requirements.lock (ARGS=--upgrade for new versions)
+	@.venv/bin/python -m venv .venv/lock
+	@.venv/lock/bin/python -m pip install -q --disable-pip-version-check '$(UV)'
+	@.venv/lock/bin/uv pip compile -q pyproject.toml --extra dev --universal --python-version 3.11 \
+		--generate-hashes --no-emit-index-url --no-header -o requirements.lock $(ARGS)
+
+clean:  ## remove caches and build output (.venv and results stay)
+	@rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@find . -path ./.venv -prune -o -type d -name __pycache__ -exec rm -rf {} +
+
+# The script is no prerequisite: an edit to it should not rebuild an environment that is in order.
+$(READY): pyproject.toml requirements.lock
+	@PYTHON='$(PYTHON)' sh .ci/setup
+	@touch $@
