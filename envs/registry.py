@@ -1,0 +1,135 @@
+"""The tasks of Table 1, one row each."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import functools
+from collections.abc import Callable, Iterable
+
+from envs.antmaze import AntMaze
+from envs.locomotion import Locomotion
+from envs.scores import REFERENCE_RETURNS
+from envs.types import Environment, EnvSpec, InputError
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Task:
+    """One row of the table: an environment to be scored in and the data to learn from.
+
+    Attributes:
+        environment: name of the robot or of the maze.
+        data: which behaviour made the data.
+        family: ``locomotion`` or ``antmaze``; picks the simulator and a method's Config.
+        num_rows: rows of D4RL's file, which is what scale 1 regenerates.
+        reference_returns: (random, reference) returns, normalized scores 0 and 100.
+    """
+
+    environment: str
+    data: str
+    family: str
+    num_rows: int
+    reference_returns: tuple[float, float]
+
+    @property
+    def name(self) -> str:
+        """The task's name, such as ``hopper-medium`` or ``antmaze-umaze``."""
+        if self.family == "antmaze":
+            return "-".join(part for part in ("antmaze", self.environment, self.data) if part)
+        return f"{self.environment}-{self.data}"
+
+    @property
+    def gymnasium_id(self) -> str:
+        """The gymnasium environment with the same rules."""
+        return _GYMNASIUM_IDS[self.environment]
+
+    @property
+    def spec(self) -> EnvSpec:
+        """Sizes of observations, actions and goals, and the time limit."""
+        return _spec(self)
+
+    def make_environment(self, num_envs: int, num_threads: int | None = None) -> Environment:
+        """``num_envs`` lanes of the environment that scores this task."""
+        return _FAMILIES[self.family](self.environment, num_envs, num_threads)
+
+
+_FAMILIES: dict[str, Callable[[str, int, int | None], Environment]] = {
+    "locomotion": Locomotion,
+    "antmaze": AntMaze,
+}
+FAMILIES = tuple(_FAMILIES)
+_GYMNASIUM_IDS = {
+    "halfcheetah": "HalfCheetah-v4",
+    "hopper": "Hopper-v4",
+    "walker2d": "Walker2d-v4",
+    "umaze": "AntMaze-umaze-v0",
+    "medium": "AntMaze-medium-v0",
+    "large": "AntMaze-large-v0",
+}
+
+
+def _locomotion(environment: str, data: str, num_rows: int) -> Task:
+    return Task(
+        environment=environment,
+        data=data,
+        family="locomotion",
+        num_rows=num_rows,
+        reference_returns=REFERENCE_RETURNS[environment],
+    )
+
+
+def _antmaze(environment: str, data: str) -> Task:
+    return Task(
+        environment=environment,
+        data=data,
+        family="antmaze",
+        num_rows=1_000_000,
+        reference_returns=REFERENCE_RETURNS["antmaze"],
+    )
+
+
+# Row counts: D4RL's files (TFDS catalogue pages d4rl_mujoco_* and d4rl_antmaze), rounded to 1,000.
+TASKS = {
+    task.name: task
+    for task in (
+        _locomotion("halfcheetah", "medium", 1_000_000),
+        _locomotion("hopper", "medium", 1_000_000),
+        _locomotion("walker2d", "medium", 1_000_000),
+        _locomotion("halfcheetah", "medium-replay", 202_000),
+        _locomotion("hopper", "medium-replay", 402_000),
+        _locomotion("walker2d", "medium-replay", 302_000),
+        _locomotion("halfcheetah", "medium-expert", 2_000_000),
+        _locomotion("hopper", "medium-expert", 2_000_000),
+        _locomotion("walker2d", "medium-expert", 2_000_000),
+        _antmaze("umaze", ""),
+        _antmaze("umaze", "diverse"),
+        _antmaze("medium", "play"),
+        _antmaze("medium", "diverse"),
+        _antmaze("large", "play"),
+        _antmaze("large", "diverse"),
+    )
+}
+
+
+def get_task(name: str) -> Task:
+    """The task called ``name``.
+
+    Raises:
+        InputError: no such task; the nearest name is in the message.
+    """
+    if name not in TASKS:
+        raise unknown_name("task", name, TASKS)
+    return TASKS[name]
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str]) -> InputError:
+    """The error for a name that is not among ``known``, with the near miss or the whole list."""
+    known = list(known)
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
+    return InputError(f"unknown {kind} {name!r}; {hint}")
+
+
+@functools.cache
+def _spec(task: Task) -> EnvSpec:
+    return task.make_environment(num_envs=1, num_threads=1).spec

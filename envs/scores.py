@@ -1,0 +1,31 @@
+"""Normalized scores: 0 is D4RL's random policy, 100 its reference policy.
+
+Source: Farama-Foundation/D4RL@89141a6 ``d4rl/infos.py``; the same for all splits and versions.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from envs.types import Array
+
+# name: (return of a random policy, return of the reference policy)
+REFERENCE_RETURNS = {
+    "halfcheetah": (-280.178953, 12135.0),
+    "hopper": (-20.272305, 3234.3),
+    "walker2d": (1.629008, 4592.3),
+    "antmaze": (0.0, 1.0),
+}
+
+
+def normalized_score(returns: Array, reference: tuple[float, float]) -> Array:
+    """``100 (return - min) / (max - min)``, element by element.
+
+    Only ever for returns: a standard deviation has no offset to remove.
+
+    Args:
+        returns: any shape, undiscounted episode returns.
+        reference: (random, reference) returns.
+    """
+    low, high = reference
+    return 100.0 * (np.asarray(returns) - low) / (high - low)

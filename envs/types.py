@@ -1,0 +1,113 @@
+"""What data and environments look like to the rest of the code.
+
+Shape letters, here and everywhere: S seeds, E episodes, N dataset rows or environment lanes,
+B batch, T time, O observation, A action, G goal.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+
+class InputError(ValueError):
+    """A user's mistake: its message is one line that names the value and the fix."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EnvSpec:
+    """The sizes an algorithm needs to build its networks.
+
+    Attributes:
+        observation_dim: O.
+        action_dim: A; every action lies in [-1, 1].
+        max_episode_steps: the time limit, in environment steps.
+        goal_dim: G; 2 (x, y in metres) in antmaze, 0 elsewhere.
+    """
+
+    observation_dim: int
+    action_dim: int
+    max_episode_steps: int
+    goal_dim: int = 0
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Dataset:
+    """Whole episodes, one after the other, as flat arrays under Minari's names.
+
+    Attributes:
+        observations: ``[N, O]`` float32.
+        actions: ``[N, A]`` float32 in [-1, 1].
+        rewards: ``[N]`` float32, raw as the environment gave them.
+        terminations: ``[N]`` bool; true where the bootstrap must be masked. In antmaze this is
+            "at the goal", and the episode goes on, as in D4RL's files.
+        truncations: ``[N]`` bool; true on the last row of an episode that time cut off.
+        episode_ends: ``[K]`` int64, the last row of each of the K episodes, rising.
+        next_observations: ``[N, O]`` float32, exact also on the last row of an episode.
+    """
+
+    observations: Array
+    actions: Array
+    rewards: Array
+    terminations: Array
+    truncations: Array
+    episode_ends: Array
+    next_observations: Array
+
+    @property
+    def num_rows(self) -> int:
+        """N."""
+        return len(self.rewards)
+
+    @property
+    def episode_starts(self) -> Array:
+        """``[K]`` the first row of each episode."""
+        return np.concatenate([[0], self.episode_ends[:-1] + 1])
+
+    @property
+    def episode_lengths(self) -> Array:
+        """``[K]`` rows in each episode."""
+        return np.diff(self.episode_ends, prepend=-1)
+
+    @property
+    def episode_returns(self) -> Array:
+        """``[K]`` float64, undiscounted sum of raw rewards."""
+        return np.add.reduceat(self.rewards.astype(np.float64), self.episode_starts)
+
+
+class Environment(Protocol):
+    """N copies of one environment in lock step, without auto-reset.
+
+    A lane is reset on its own seed and then belongs to one episode; the caller says which lanes
+    are still running. Time limits are the caller's business (``spec.max_episode_steps``).
+    """
+
+    spec: EnvSpec
+    num_envs: int
+
+    def reset(self, seeds: Array, lanes: Array | None = None) -> Array:
+        """Start one episode from each of ``seeds`` ``[L]`` in ``lanes`` ``[L]``, all by default.
+
+        Returns:
+            observations ``[N, O]`` of every lane.
+        """
+        ...
+
+    def step(self, actions: Array, active: Array) -> tuple[Array, Array, Array]:
+        """Advance the lanes where ``active`` ``[N]`` is true, by ``actions`` ``[N, A]``.
+
+        Returns:
+            observations ``[N, O]``, rewards ``[N]`` and terminations ``[N]``; rows of lanes that
+            are not active repeat their last observation, with reward 0 and no termination.
+        """
+        ...
+
+    @property
+    def goals(self) -> Array:
+        """``[N, G]`` the goal of each lane's episode; G = 0 where there is none."""
+        ...
