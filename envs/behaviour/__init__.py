@@ -1,0 +1,1 @@
+"""How the embedded datasets are made: behaviour policies, their training, and collection."""

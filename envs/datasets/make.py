@@ -1,0 +1,212 @@
+"""``rl-or-bc data make``: collect a recipe's dataset into Minari's folder, resumable and whole."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+import warnings
+from collections.abc import Callable, Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import minari
+import numpy as np
+
+from envs.behaviour.collect import Episode, collect_block
+from envs.behaviour.recipes import Recipe
+from envs.datasets.checks import check, content_hash
+from envs.datasets.regenerated import METADATA_KEY, dataset_folder, flatten, read_metadata
+from envs.types import InputError
+
+
+def make(
+    recipe: Recipe,
+    *,
+    overwrite: bool = False,
+    num_threads: int | None = None,
+    progress: Callable[[int], None] = lambda rows: None,
+) -> bool:
+    """Collect the recipe's dataset unless it is already there.
+
+    Blocks of episodes are kept beside the dataset as they come, so a killed run goes on where it
+    was; the dataset itself appears in one move. A second process waits for the first.
+
+    Args:
+        recipe: what to make.
+        overwrite: make it again even if a dataset of this id exists.
+        num_threads: simulation threads, one per core by default; changes no array.
+        progress: told the number of rows collected so far.
+
+    Returns:
+        whether anything was made.
+
+    Raises:
+        InputError: a dataset of this id exists but is half written or of another recipe.
+    """
+    target = dataset_folder(recipe.dataset_id)
+    work = target.parent / f".{target.name}.making"
+    with _locked(target.parent / f".{target.name}.lock"):
+        if target.exists() and not overwrite:
+            read_metadata(recipe)
+            return False
+        fingerprint = json.dumps(recipe.fingerprint(), sort_keys=True)
+        stamp = work / "recipe.json"
+        if not stamp.exists() or stamp.read_text() != fingerprint:
+            shutil.rmtree(work, ignore_errors=True)
+            work.mkdir(parents=True)
+            stamp.write_text(fingerprint)
+        episodes = _collect(recipe, work, num_threads, progress)
+        _write(recipe, episodes, work)
+        if target.exists():
+            shutil.rmtree(target)
+        os.replace(work / "minari" / recipe.dataset_id, target)
+        shutil.rmtree(work)
+    return True
+
+
+def _collect(
+    recipe: Recipe, work: Path, num_threads: int | None, progress: Callable[[int], None]
+) -> list[Episode]:
+    """All parts, each of whole episodes; only the dataset's very last one is cut, if need be."""
+    episodes: list[Episode] = []
+    total = bound = 0
+    for part, (_, rows) in enumerate(recipe.parts):
+        bound += rows
+        block = 0
+        while total < bound:
+            path = work / f"part-{part:02d}-block-{block:04d}.npz"
+            if not path.exists():
+                _save_block(path, collect_block(recipe, part, block, num_threads))
+            for episode in _load_block(path):
+                if total < bound:
+                    episodes.append(episode)
+                    total += len(episode.rewards)
+            progress(total)
+            block += 1
+    spare = total - recipe.num_rows
+    return [*episodes[:-1], episodes[-1].cut(len(episodes[-1].rewards) - spare)]
+
+
+def _save_block(path: Path, episodes: list[Episode]) -> None:
+    fields = Episode.__dataclass_fields__
+    arrays = {f"{i}.{name}": getattr(e, name) for i, e in enumerate(episodes) for name in fields}
+    temporary = path.with_name(f".{path.name}")
+    np.savez(temporary, **arrays)
+    os.replace(temporary, path)
+
+
+def _load_block(path: Path) -> Iterator[Episode]:
+    with np.load(path, allow_pickle=False) as file:
+        for i in range(len(file.files) // len(Episode.__dataclass_fields__)):
+            fields = {name: file[f"{i}.{name}"] for name in Episode.__dataclass_fields__}
+            fields |= {name: bool(fields[name]) for name in ("reached", "flipped")}
+            yield Episode(**fields)
+
+
+def _write(recipe: Recipe, episodes: list[Episode], work: Path) -> None:
+    """Write the Minari dataset under ``work``, with our provenance in its metadata."""
+    task = recipe.task
+    dataset = flatten(
+        (e.observations, e.actions, e.rewards, e.terminations, e.truncations) for e in episodes
+    )
+    check(dataset, task.spec, recipe.dataset_id)
+    packages = ("mujoco", "numpy", "gymnasium", "minari")
+    provenance = {
+        "dataset_id": recipe.dataset_id,
+        "source": "regenerated",
+        "scale": recipe.scale,
+        "hash": content_hash(dataset),
+        "recipe": recipe.fingerprint(),
+        "reference_returns": task.reference_returns,
+        "versions": {name: version(name) for name in packages},
+        "goals_reached_fraction": float(np.mean([e.reached for e in episodes])),
+        "flipped_fraction": float(np.mean([e.flipped for e in episodes])),
+    }
+    buffers = [
+        minari.data_collector.EpisodeBuffer(
+            id=i,
+            observations=e.observations,
+            actions=e.actions,
+            rewards=e.rewards,
+            terminations=e.terminations,
+            truncations=e.truncations,
+            infos={"goal": np.tile(e.goal, (len(e.rewards) + 1, 1))} if len(e.goal) else None,
+        )
+        for i, e in enumerate(episodes)
+    ]
+    spec = task.spec
+    with _minari_root(work / "minari"), warnings.catch_warnings():
+        # minari and gymnasium warn about absent author fields and about -v4 environments.
+        warnings.simplefilter("ignore")
+        made = minari.create_dataset_from_buffers(
+            recipe.dataset_id,
+            buffers,
+            env=gymnasium.spec(task.gymnasium_id),
+            observation_space=gymnasium.spaces.Box(-np.inf, np.inf, (spec.observation_dim,)),
+            action_space=gymnasium.spaces.Box(-1.0, 1.0, (spec.action_dim,)),
+            algorithm_name="SAC" if task.family == "locomotion" else "PPO and waypoints",
+            ref_min_score=task.reference_returns[0],
+            ref_max_score=task.reference_returns[1],
+            requirements=[f"mujoco=={version('mujoco')}"],
+        )
+        made.storage.update_metadata({METADATA_KEY: json.dumps(provenance)})
+
+
+@contextlib.contextmanager
+def _minari_root(folder: Path) -> Iterator[None]:
+    """Let minari write below ``folder``: it takes its root from the environment alone."""
+    shutil.rmtree(folder, ignore_errors=True)
+    saved = os.environ.get("MINARI_DATASETS_PATH")
+    os.environ["MINARI_DATASETS_PATH"] = str(folder)
+    try:
+        yield
+    finally:
+        if saved is None:
+            del os.environ["MINARI_DATASETS_PATH"]
+        else:
+            os.environ["MINARI_DATASETS_PATH"] = saved
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Hold ``path`` exclusively; the system frees it when the process ends, however it ends."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("w")
+    except OSError as error:
+        raise InputError(f"cannot write to {path.parent}: {error.strerror}") from None
+    with file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def describe(recipe: Recipe) -> dict[str, Any]:
+    """One row of ``rl-or-bc data info`` about a dataset that exists."""
+    from envs.datasets import load
+    from envs.scores import normalized_score
+
+    dataset, provenance = load(recipe.task, "regenerated", recipe.scale)
+    scores = normalized_score(dataset.episode_returns, recipe.task.reference_returns)
+    low, median, high = np.quantile(scores, [0.1, 0.5, 0.9])
+    files = [p for p in dataset_folder(recipe.dataset_id).rglob("*") if p.is_file()]
+    return {
+        "task": recipe.task.name,
+        "rows": dataset.num_rows,
+        "episodes": len(scores),
+        "terminations": int(dataset.terminations.sum()),
+        "truncations": int(dataset.truncations.sum()),
+        "score 10 %": low,
+        "median": median,
+        "mean": scores.mean(),
+        "90 %": high,
+        "rewarded %": 100.0 * float((dataset.rewards > 0).mean()),
+        "reached %": 100.0 * provenance["goals_reached_fraction"],
+        "flipped %": 100.0 * provenance["flipped_fraction"],
+        "MB": sum(p.stat().st_size for p in files) / 1e6,
+        "hash": provenance["hash"][:12],
+    }

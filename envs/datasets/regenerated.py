@@ -1,0 +1,89 @@
+"""Datasets made here by ``rl-or-bc data make``, kept as Minari datasets."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import minari
+import numpy as np
+from minari.storage import get_dataset_path
+
+from envs.behaviour.recipes import Recipe
+from envs.datasets.checks import check, content_hash
+from envs.registry import Task
+from envs.types import Array, Dataset, InputError
+
+METADATA_KEY = "rl_or_bc"  # our own entry in Minari's metadata.json
+
+
+def dataset_folder(dataset_id: str) -> Path:
+    """Where Minari keeps ``dataset_id`` (under ``$MINARI_DATASETS_PATH`` if set)."""
+    return get_dataset_path(dataset_id)
+
+
+def read_metadata(recipe: Recipe) -> dict[str, Any]:
+    """The provenance stored with the recipe's dataset.
+
+    Raises:
+        InputError: the dataset is missing, half written, or made by another recipe.
+    """
+    folder = dataset_folder(recipe.dataset_id)
+    fix = f"run: rl-or-bc data make --tasks {recipe.task.name} --scale {recipe.scale:g}"
+    if not folder.exists():
+        raise InputError(f"dataset {recipe.dataset_id} is not in {folder.parent}; {fix}")
+    try:
+        stored = json.loads((folder / "data" / "metadata.json").read_text())
+        metadata: dict[str, Any] = json.loads(stored[METADATA_KEY])
+    except (OSError, ValueError, KeyError):
+        raise InputError(
+            f"dataset {recipe.dataset_id} in {folder} is half written or was not made here; "
+            f"{fix} --overwrite"
+        ) from None
+    if metadata["recipe"] != recipe.fingerprint():
+        raise InputError(
+            f"dataset {recipe.dataset_id} was made by another version of the recipe or its "
+            f"policies; {fix} --overwrite"
+        )
+    return metadata
+
+
+def read(task: Task, scale: float) -> tuple[Dataset, dict[str, Any]]:
+    """The task's regenerated dataset at ``scale``; see ``envs.datasets.load``."""
+    recipe = Recipe(task, scale)
+    metadata = read_metadata(recipe)
+    fix = f"run: rl-or-bc data make --tasks {task.name} --scale {scale:g} --overwrite"
+    try:
+        episodes = list(minari.load_dataset(recipe.dataset_id).iterate_episodes())
+    except (OSError, KeyError, ValueError, AssertionError) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(f"dataset {recipe.dataset_id} cannot be read ({reason}); {fix}") from None
+    dataset = flatten(
+        (e.observations, e.actions, e.rewards, e.terminations, e.truncations) for e in episodes
+    )
+    check(dataset, task.spec, recipe.dataset_id)
+    if content_hash(dataset) != metadata["hash"]:
+        raise InputError(f"dataset {recipe.dataset_id} differs from its recorded hash; {fix}")
+    return dataset, metadata
+
+
+def flatten(episodes: Iterable[tuple[Array, Array, Array, Array, Array]]) -> Dataset:
+    """Episodes one after the other as one ``Dataset``.
+
+    Args:
+        episodes: (observations ``[T + 1, O]``, actions ``[T, A]``, rewards ``[T]``,
+            terminations ``[T]``, truncations ``[T]``) of each.
+    """
+    observations, actions, rewards, terminations, truncations = zip(*episodes, strict=True)
+    float32 = lambda arrays: np.concatenate(arrays).astype(np.float32)
+    return Dataset(
+        observations=float32([o[:-1] for o in observations]),
+        actions=float32(actions),
+        rewards=float32(rewards),
+        terminations=np.concatenate(terminations).astype(bool),
+        truncations=np.concatenate(truncations).astype(bool),
+        episode_ends=np.cumsum([len(r) for r in rewards]) - 1,
+        next_observations=float32([o[1:] for o in observations]),
+    )
