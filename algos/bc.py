@@ -1,0 +1,97 @@
+"""Behavioural cloning, and %BC when ``top_fraction`` is below 1.
+
+Source: corl-team/CORL@eeeeef2 ``algorithms/offline/any_percent_bc.py`` and ``configs/offline/bc``
+for plain BC; Chen et al. 2021 (arXiv:2106.01345) for %BC.
+
+Departures: the best episodes make up ``top_fraction`` of the *rows*, as in Chen et al.'s code, and
+are cut at their true ends (CORL keeps a share of the episodes and cuts timed-out ones one row off);
+orthogonal instead of PyTorch's uniform initialisation.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import struct
+
+from algos import core, networks, sampling
+from envs import views
+from envs.types import Dataset, EnvSpec
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config(core.Config):
+    """Published settings; the values of CORL's script and yaml files.
+
+    Attributes:
+        normalize_observations: scale observations by the whole dataset's mean and deviation.
+        top_fraction: share of rows to imitate, best episodes first.
+    """
+
+    num_steps: int = 1_000_000
+    batch_size: int = 256
+    learning_rate: float = 3e-4
+    hidden_dims: tuple[int, ...] = (256, 256)
+    normalize_observations: bool = True
+    top_fraction: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Refuse a share that keeps nothing or more than everything."""
+        super().__post_init__()
+        self.require("top_fraction", 0.0 < self.top_fraction <= 1.0, "above 0 and at most 1")
+
+    def resized(self, *, num_steps: int, batch_size: int, hidden_dims: tuple[int, ...]) -> Config:
+        """Smaller runs take longer steps."""
+        resized = super().resized(
+            num_steps=num_steps, batch_size=batch_size, hidden_dims=hidden_dims
+        )
+        return dataclasses.replace(resized, learning_rate=1e-3)
+
+
+CONFIGS: dict[str, Config] = {}  # every family: Config()
+
+
+class State(struct.PyTreeNode):
+    """Everything that training changes or acting needs."""
+
+    actor: core.Trainable
+    normalizer: core.Normalizer
+
+
+def make(config: Config, spec: EnvSpec) -> core.Algorithm:
+    """Bind BC to its settings and sizes."""
+    actor = networks.deterministic_actor(config.hidden_dims, spec.observation_dim, spec.action_dim)
+    tx = optax.adam(config.learning_rate)
+
+    def init(key: jax.Array, dataset: Dataset) -> State:
+        return State(
+            actor=core.Trainable.create(actor.init(key), tx),
+            normalizer=core.Normalizer.fit(dataset, config.normalize_observations),
+        )
+
+    def update(
+        state: State, batch: views.Demonstrations, key: jax.Array, step: jax.Array
+    ) -> tuple[State, core.Metrics]:
+        del key, step
+        observations = state.normalizer(batch.observations)
+
+        def loss_fn(params: core.Params) -> tuple[jax.Array, core.Metrics]:
+            loss = jnp.mean((actor.apply(params, observations) - batch.actions) ** 2)
+            return loss, {"actor_loss": loss}
+
+        trained, metrics = core.gradient_step(loss_fn, state.actor, tx)
+        return state.replace(actor=trained), metrics
+
+    def act(state: State, observation: jax.Array) -> jax.Array:
+        return actor.apply(state.actor.params, state.normalizer(observation))
+
+    phase = core.Phase(
+        num_steps=config.num_steps,
+        view=lambda dataset: views.top_episodes(dataset, config.top_fraction),
+        sample=sampling.uniform(config.batch_size),
+        update=update,
+    )
+    return core.Algorithm(init, (phase,), *core.memoryless(act))

@@ -1,0 +1,38 @@
+"""Losses that more than one method uses."""
+
+from __future__ import annotations
+
+import chex
+import jax
+import jax.numpy as jnp
+
+
+def expectile_loss(errors: jax.Array, expectile: float) -> jax.Array:
+    """Asymmetric squared error ``|tau - 1(u < 0)| u^2``, averaged over the batch.
+
+    Args:
+        errors: ``[B]`` target minus prediction.
+        expectile: tau in (0, 1); 0.5 is half the mean squared error.
+
+    Returns:
+        ``[]`` loss in squared reward units.
+
+    Source: ikostrikov/implicit_q_learning@09d7002 ``critic.py:8``.
+    """
+    chex.assert_rank(errors, 1)
+    weights = jnp.where(errors > 0, expectile, 1.0 - expectile)
+    return jnp.mean(weights * errors**2)
+
+
+def squared_error(predictions: jax.Array, targets: jax.Array) -> jax.Array:
+    """Squared error averaged over the batch and summed over the ensemble.
+
+    Args:
+        predictions: ``[C, B]`` one row per critic.
+        targets: ``[B]``.
+
+    Returns:
+        ``[]``.
+    """
+    chex.assert_rank([predictions, targets], [2, 1])
+    return jnp.sum(jnp.mean((predictions - targets[None]) ** 2, axis=1))
