@@ -1,0 +1,1 @@
+"""The harness: seeds, training, evaluation, the grid of cells, results and the command line."""

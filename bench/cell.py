@@ -1,0 +1,319 @@
+"""One cell of the grid: one method on one task, all seeds side by side, resumable.
+
+A cell's folder holds, under ``<results>/runs/<source>/<task>/<algorithm>/<hash>/``:
+
+- ``config.json``: everything that decides its numbers, and where they were made;
+- ``evals.csv``: seed, step, episode, return, length: one row per episode played, raw;
+- ``train.csv``: seed, step, metric, value: means over a chunk of steps;
+- ``checkpoint/``: the newest states, gone once the cell is done;
+- ``DONE``: written last; a cell without it is not in any table.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import fcntl
+import hashlib
+import json
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import pandas as pd
+
+from algos import core
+from algos.registry import get_algorithm
+from bench import checkpoint, results
+from bench.evaluate import episode_seeds, evaluate
+from bench.train import INIT, TRAIN, build, chunk_steps, stream
+from envs.registry import Task
+from envs.types import Dataset, InputError
+
+EVAL_COLUMNS = ("seed", "step", "episode", "return", "length")
+TRAIN_COLUMNS = ("seed", "step", "metric", "value")
+# Packages whose version can change a number.
+PACKAGES = ("jax", "jaxlib", "flax", "optax", "distrax", "numpy", "mujoco")
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C came; the cell is checkpointed and goes on when the same command is run again."""
+
+
+class Diverged(Exception):
+    """A metric is not finite."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How a cell is run, beside the method's own Config.
+
+    Attributes:
+        source: where the data come from.
+        scale: share of D4RL's rows, for regenerated data.
+        seeds: training seeds.
+        eval_interval: gradient steps between evaluations.
+        num_episodes: episodes per seed and evaluation.
+    """
+
+    source: str
+    scale: float
+    seeds: tuple[int, ...]
+    eval_interval: int
+    num_episodes: int
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One method on one task with all settings fixed."""
+
+    task: Task
+    algorithm: str
+    config: core.Config
+    settings: Settings
+
+    def __post_init__(self) -> None:
+        """Refuse settings that cannot be run, before anything is.
+
+        Raises:
+            InputError: naming the value and the rule.
+        """
+        settings = self.settings
+        if not settings.seeds:
+            raise InputError("num_seeds must be at least 1, got 0")
+        if settings.num_episodes < 1:
+            raise InputError(f"num_episodes must be at least 1, got {settings.num_episodes}")
+        steps = self.config.num_steps
+        if settings.eval_interval < 1 or steps % settings.eval_interval:
+            raise InputError(
+                f"num_steps {steps} is not divisible by the evaluation interval "
+                f"{settings.eval_interval}; choose --num-evaluations so that it is"
+            )
+
+    @property
+    def name(self) -> str:
+        """``task/algorithm``."""
+        return f"{self.task.name}/{self.algorithm}"
+
+
+def identity(cell: Cell, dataset_provenance: dict[str, Any]) -> dict[str, Any]:
+    """Everything that decides the cell's numbers; its hash names the cell's folder."""
+    return {
+        "task": {"name": cell.task.name, **dataclasses.asdict(cell.task)},
+        "algorithm": cell.algorithm,
+        "config": dataclasses.asdict(cell.config),
+        "settings": dataclasses.asdict(cell.settings),
+        "dataset": {key: dataset_provenance[key] for key in ("dataset_id", "hash")},
+        "environment": cell.task.gymnasium_id,
+        "versions": {name: version(name) for name in PACKAGES},
+    }
+
+
+def folder_of(cell: Cell, results_folder: Path, dataset_provenance: dict[str, Any]) -> Path:
+    """The cell's folder, named by the first 12 digits of its identity's SHA-256."""
+    text = json.dumps(identity(cell, dataset_provenance), sort_keys=True)
+    digest = hashlib.sha256(text.encode()).hexdigest()[:12]
+    parent = results_folder / "runs" / cell.settings.source / cell.task.name
+    return parent / cell.algorithm / digest
+
+
+def run(
+    cell: Cell,
+    results_folder: Path,
+    load: Callable[[], tuple[Dataset, dict[str, Any]]],
+    *,
+    progress: Callable[[int, int], None] = lambda step, total: None,
+    report: Callable[[str], None] = lambda line: None,
+) -> Path:
+    """Train and evaluate the cell unless that was done before.
+
+    Args:
+        cell: what to run.
+        results_folder: root of all results.
+        load: gives the task's dataset and its provenance.
+        progress: told (steps done, steps in all).
+        report: receives lines worth a user's attention.
+
+    Returns:
+        the cell's folder, with ``DONE`` in it.
+
+    Raises:
+        Interrupted: Ctrl-C, after a checkpoint.
+        Diverged: a loss is not finite; the last good checkpoint stays.
+        InputError: the dataset cannot be used.
+    """
+    dataset, dataset_provenance = load()
+    facts = identity(cell, dataset_provenance)
+    folder = folder_of(cell, results_folder, dataset_provenance)
+    folder.mkdir(parents=True, exist_ok=True)
+    with _locked(folder, cell.name, report):
+        if (folder / "DONE").exists():
+            return folder
+        results.write_json(folder / "config.json", facts | _circumstances(cell, dataset_provenance))
+        with _interruptible() as interrupted:
+            _train(cell, folder, dataset, progress, report, interrupted)
+        (folder / "FAILED").unlink(missing_ok=True)
+        results.write_text(folder / "DONE", "")
+        with contextlib.suppress(OSError):
+            checkpoint.clear(folder / "checkpoint")
+    return folder
+
+
+def read(folder: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Rows of all evaluations (``results.SCORE_COLUMNS``) and provenance of a finished cell."""
+    facts = results.read_json(folder / "config.json")
+    rows = results.read_rows(folder / "evals.csv", EVAL_COLUMNS)
+    rows = rows.assign(task=facts["task"]["name"], algorithm=facts["algorithm"])
+    return rows[list(results.SCORE_COLUMNS)], facts | {"hash": folder.name}
+
+
+def _train(
+    cell: Cell,
+    folder: Path,
+    dataset: Dataset,
+    progress: Callable[[int, int], None],
+    report: Callable[[str], None],
+    interrupted: Callable[[], bool],
+) -> None:
+    settings = cell.settings
+    program = build(cell.algorithm, cell.config, cell.task.spec)
+    environment = cell.task.make_environment(len(settings.seeds) * settings.num_episodes)
+    states = program.init(stream(settings.seeds, INIT), dataset)
+    first_phase, first_step = 0, 0
+    loaded = checkpoint.load(folder / "checkpoint", states, report)
+    if loaded is not None:
+        states, first_phase, first_step = loaded
+    phases = program.algorithm.phases
+    offsets = np.cumsum([0] + [phase.num_steps for phase in phases]).tolist()
+    total = offsets[-1]
+
+    # Rows past the checkpoint are of work that will be done again.
+    done = offsets[first_phase] + first_step
+    evals = results.read_rows(folder / "evals.csv", EVAL_COLUMNS)
+    train = results.read_rows(folder / "train.csv", TRAIN_COLUMNS)
+    eval_rows, train_rows = [evals[evals["step"] <= done]], [train[train["step"] <= done]]
+
+    def save(phase: int, step: int) -> None:
+        for name, rows in (("evals.csv", eval_rows), ("train.csv", train_rows)):
+            results.write_rows(folder / name, _concatenate(rows))
+        checkpoint.save(folder / "checkpoint", states, phase, step)
+
+    chunk = chunk_steps(settings.eval_interval)
+    for index in range(first_phase, len(phases)):
+        view = jax.device_put(phases[index].view(dataset))
+        keys = stream(settings.seeds, TRAIN + index)
+        step = first_step if index == first_phase else 0
+        while step < phases[index].num_steps:
+            states, metrics = program.runs[index](states, keys, view, step, chunk)
+            step += chunk
+            now = offsets[index] + step
+            train_rows.append(_metric_rows(cell, now, jax.device_get(metrics)))
+            if now % settings.eval_interval == 0:
+                played = evaluate(
+                    program, states, environment, settings.seeds, settings.num_episodes
+                )
+                eval_rows.append(_episode_rows(settings.seeds, now, *played))
+                save(index, step)
+            elif interrupted():
+                save(index, step)
+            progress(now, total)
+            if interrupted() and now < total:
+                raise Interrupted(f"{cell.name} stopped at step {now:,} of {total:,}")
+
+
+def _metric_rows(cell: Cell, step: int, metrics: dict[str, Any]) -> pd.DataFrame:
+    for name, values in metrics.items():
+        for seed, value in zip(cell.settings.seeds, values, strict=True):
+            if not np.isfinite(value):
+                raise Diverged(f"{name} of {cell.name}, seed {seed}, is {value} by step {step:,}")
+    rows = [
+        (seed, step, name, float(value))
+        for name, values in sorted(metrics.items())
+        for seed, value in zip(cell.settings.seeds, values, strict=True)
+    ]
+    return pd.DataFrame(rows, columns=list(TRAIN_COLUMNS))
+
+
+def _episode_rows(
+    seeds: tuple[int, ...], step: int, returns: np.ndarray, lengths: np.ndarray
+) -> pd.DataFrame:
+    rows = [
+        (seed, step, episode, float(returns[i, episode]), int(lengths[i, episode]))
+        for i, seed in enumerate(seeds)
+        for episode in range(returns.shape[1])
+    ]
+    return pd.DataFrame(rows, columns=list(EVAL_COLUMNS))
+
+
+def _concatenate(frames: list[pd.DataFrame]) -> pd.DataFrame:
+    filled = [frame for frame in frames if len(frame)]
+    return pd.concat(filled, ignore_index=True) if filled else frames[0]
+
+
+def _circumstances(cell: Cell, dataset_provenance: dict[str, Any]) -> dict[str, Any]:
+    """What is worth knowing about a run but does not enter its identity."""
+    entry = get_algorithm(cell.algorithm)
+    device = jax.devices()[0]
+    return {
+        "title": entry.title,
+        "style": entry.style,
+        "dataset_provenance": dataset_provenance,
+        "episode_seeds": episode_seeds(cell.settings.seeds, cell.settings.num_episodes).tolist(),
+        "device": f"{device.platform}: {device.device_kind}",
+        "commit": _commit(),
+    }
+
+
+def _commit() -> str:
+    """The source's git commit, with ``+`` where the tree differs from it; empty outside git."""
+    root = Path(__file__).parent.parent
+
+    def git(*arguments: str) -> str:
+        done = subprocess.run(
+            ["git", "-C", str(root), *arguments], capture_output=True, text=True, check=False
+        )
+        return done.stdout.strip()
+
+    try:
+        code = git("status", "--porcelain", "--", "algos", "bench", "envs")
+        return git("rev-parse", "HEAD") + ("+" if code else "")
+    except OSError:
+        return ""
+
+
+@contextlib.contextmanager
+def _locked(folder: Path, name: str, report: Callable[[str], None]) -> Iterator[None]:
+    """Let one process at a time write the cell; the system frees the lock however it ends."""
+    with (folder / "lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            report(f"{name} is being written by another process; waiting for it")
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[Callable[[], bool]]:
+    """Turn the first Ctrl-C into a question to ask between chunks; a second one stops at once."""
+    asked: list[int] = []
+
+    def handle(number: int, frame: Any) -> None:
+        del frame
+        asked.append(number)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    try:
+        previous = signal.signal(signal.SIGINT, handle)
+    except ValueError:  # not the main thread: signals go elsewhere
+        yield lambda: False
+        return
+    try:
+        yield lambda: bool(asked)
+    finally:
+        signal.signal(signal.SIGINT, previous)

@@ -1,0 +1,141 @@
+"""The named sizes of a run: the same methods, scaled by one rule for all of them."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from algos import core
+from envs.registry import unknown_name
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Size:
+    """How much is learned and looked at in one cell of a task family.
+
+    Attributes:
+        num_steps: gradient steps, or None for the published number.
+        batch_size: rows per step, or None for the published number.
+        hidden_dims: widths of all hidden layers, or None for the published ones.
+        num_evaluations: evaluations, spread evenly; the last one is what the table shows.
+        num_episodes: episodes per seed in each evaluation.
+    """
+
+    num_steps: int | None = None
+    batch_size: int | None = None
+    hidden_dims: tuple[int, ...] | None = None
+    num_evaluations: int
+    num_episodes: int
+
+    def resize(self, config: core.Config) -> core.Config:
+        """``config`` at this size; untouched where the published size is kept."""
+        if self.num_steps is self.batch_size is self.hidden_dims is None:
+            return config
+        return config.resized(
+            num_steps=self.num_steps or config.num_steps,
+            batch_size=self.batch_size or config.batch_size,
+            hidden_dims=self.hidden_dims or config.hidden_dims,
+        )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Profile:
+    """A named size of the whole grid.
+
+    Attributes:
+        purpose: one line for ``rl-or-bc list profiles``.
+        scale: share of D4RL's rows in the regenerated datasets.
+        num_seeds: seeds 0, 1, ... trained side by side.
+        sizes: per task family.
+    """
+
+    purpose: str
+    scale: float
+    num_seeds: int
+    sizes: dict[str, Size]
+
+
+PROFILES = {
+    "smoke": Profile(
+        purpose="tests and CI: seconds a cell, learns next to nothing",
+        scale=0.002,
+        num_seeds=2,
+        sizes={
+            "locomotion": Size(
+                num_steps=200,
+                batch_size=32,
+                hidden_dims=(32, 32),
+                num_evaluations=2,
+                num_episodes=2,
+            ),
+            "antmaze": Size(
+                num_steps=200,
+                batch_size=32,
+                hidden_dims=(32, 32),
+                num_evaluations=2,
+                num_episodes=2,
+            ),
+        },
+    ),
+    "quick": Profile(
+        purpose="the default: the whole grid in minutes on a laptop",
+        scale=0.1,
+        num_seeds=3,
+        sizes={
+            "locomotion": Size(
+                num_steps=20_000,
+                batch_size=64,
+                hidden_dims=(64, 64),
+                num_evaluations=2,
+                num_episodes=5,
+            ),
+            "antmaze": Size(
+                num_steps=20_000,
+                batch_size=64,
+                hidden_dims=(64, 64),
+                num_evaluations=1,
+                num_episodes=10,
+            ),
+        },
+    ),
+    "cpu": Profile(
+        purpose="an overnight run on a few cores",
+        scale=0.4,
+        num_seeds=3,
+        sizes={
+            "locomotion": Size(
+                num_steps=100_000,
+                batch_size=128,
+                hidden_dims=(128, 128),
+                num_evaluations=5,
+                num_episodes=10,
+            ),
+            "antmaze": Size(
+                num_steps=200_000,
+                batch_size=64,
+                hidden_dims=(256, 256),
+                num_evaluations=4,
+                num_episodes=50,
+            ),
+        },
+    ),
+    "paper": Profile(
+        purpose="published steps, widths and batches; meant for an accelerator",
+        scale=1.0,
+        num_seeds=10,
+        sizes={
+            "locomotion": Size(num_evaluations=10, num_episodes=10),
+            "antmaze": Size(num_evaluations=10, num_episodes=100),
+        },
+    ),
+}
+
+
+def get_profile(name: str) -> Profile:
+    """The profile called ``name``.
+
+    Raises:
+        InputError: no such profile; the nearest name is in the message.
+    """
+    if name not in PROFILES:
+        raise unknown_name("profile", name, PROFILES)
+    return PROFILES[name]

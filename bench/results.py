@@ -1,0 +1,105 @@
+"""Result files: raw rows and provenance, written whole or not at all. Imports no JAX."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from envs.types import InputError
+
+# One row per episode played.
+SCORE_COLUMNS = ("task", "algorithm", "seed", "step", "episode", "return", "length")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replace ``path`` by ``text`` in one move."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        with temporary.open("w", newline="\n") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Replace ``path`` by ``value`` as indented JSON."""
+    write_text(path, json.dumps(value, indent=1) + "\n")
+
+
+def write_rows(path: Path, rows: pd.DataFrame) -> None:
+    """Replace ``path`` by ``rows`` as CSV; floats in their shortest exact form."""
+    write_text(path, rows.to_csv(index=False, lineterminator="\n"))
+
+
+def read_rows(path: Path, columns: Iterable[str]) -> pd.DataFrame:
+    """The CSV at ``path``; no rows if there is no such file.
+
+    Raises:
+        InputError: the file cannot be parsed or lacks a column.
+    """
+    columns = list(columns)
+    if not path.exists():
+        return pd.DataFrame(columns=columns)
+    try:
+        rows = pd.read_csv(path, float_precision="round_trip")
+        missing = [column for column in columns if column not in rows.columns]
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is not a CSV file of results: {error}") from None
+    if missing:
+        raise InputError(f"{path} lacks the column {missing[0]!r}; restore or delete the file")
+    return rows[columns]
+
+
+def read_json(path: Path) -> Any:
+    """The JSON at ``path``.
+
+    Raises:
+        InputError: missing or not JSON.
+    """
+    try:
+        return json.loads(path.read_text())
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from None
+    except ValueError as error:
+        raise InputError(f"{path} is not JSON: {error}; restore or delete the file") from None
+
+
+def publish(folder: Path, rows: pd.DataFrame, provenance: dict[str, Any], order: list[str]) -> None:
+    """Merge finished cells into ``folder/scores.csv`` and ``folder/provenance.json``.
+
+    Cells are replaced whole; those of earlier runs that are not among ``provenance`` stay.
+
+    Args:
+        folder: ``results/<source>/<profile>``.
+        rows: ``SCORE_COLUMNS`` of the finished cells.
+        provenance: per cell, ``task/algorithm``: where its rows come from.
+        order: every cell name in the order of the table.
+    """
+    scores = read_rows(folder / "scores.csv", SCORE_COLUMNS)
+    known = read_json(folder / "provenance.json") if (folder / "provenance.json").exists() else {}
+    stays = ~cell_names(scores).isin(list(provenance))
+    merged = pd.concat([scores[stays], rows[list(SCORE_COLUMNS)]]) if stays.any() else rows
+    known |= provenance
+    rank = {name: i for i, name in enumerate(order)}
+    merged = merged.assign(rank=cell_names(merged).map(rank).fillna(len(rank)).astype(int))
+    merged = merged.sort_values(["rank", "seed", "step", "episode"], kind="stable")
+    write_rows(folder / "scores.csv", merged[list(SCORE_COLUMNS)])
+    names = sorted(known, key=lambda name: rank.get(name, len(rank)))
+    write_json(folder / "provenance.json", {name: known[name] for name in names})
+
+
+def cell_names(rows: pd.DataFrame) -> pd.Series:
+    """``task/algorithm`` of each row."""
+    return rows["task"].astype(str) + "/" + rows["algorithm"].astype(str)

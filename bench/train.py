@@ -1,0 +1,100 @@
+"""Seeds: keys, initialisation and the one vmap over them, in jitted chunks of steps.
+
+Step t of seed s always draws the same numbers, whatever the chunking, the other seeds or a resume:
+no random state is carried, every key is folded from (seed, purpose, step).
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from algos import core
+from algos.registry import get_algorithm
+from envs.types import Dataset, EnvSpec
+
+INIT, EVAL, TRAIN = 0, 1, 2  # phase i trains on purpose TRAIN + i, so phases never share draws
+
+# (states, seed keys [S], view, first step, number of steps) -> (states, metrics [S] each)
+Run = Callable[[core.State, jax.Array, Any, int, int], tuple[core.State, core.Metrics]]
+
+
+class Program(NamedTuple):
+    """A method with its compiled parts, for any number of seeds.
+
+    Attributes:
+        algorithm: the pure functions.
+        init: (keys ``[S]``, dataset) -> states, all leaves ``[S, ...]``.
+        runs: one per phase.
+        reset: (keys ``[S, E]``, goals ``[S, E, G]``) -> carries ``[S, E, ...]``.
+        act: (states, carries, observations ``[S, E, O]``, rewards ``[S, E]``) ->
+            (actions ``[S, E, A]``, carries).
+    """
+
+    algorithm: core.Algorithm
+    init: Callable[[jax.Array, Dataset], core.State]
+    runs: tuple[Run, ...]
+    reset: Callable[[jax.Array, jax.Array], core.Carry]
+    act: Callable[..., tuple[jax.Array, core.Carry]]
+
+
+def stream(seeds: Sequence[int], purpose: int) -> jax.Array:
+    """One independent typed key per seed for ``purpose``, ``[S]``."""
+    fold = lambda seed: jax.random.fold_in(jax.random.key(seed), purpose)
+    return jax.vmap(fold)(jnp.asarray(seeds, jnp.uint32))
+
+
+@functools.lru_cache(maxsize=32)
+def build(algorithm_name: str, config: core.Config, spec: EnvSpec) -> Program:
+    """The method's program; cells of equal settings and sizes share it and its compiled code."""
+    algorithm = get_algorithm(algorithm_name).make(config, spec)
+
+    # Compiled, which un-aliases online and target parameters, so that `run` may donate them; the
+    # dataset's arrays are an argument, or they would be constants of the program.
+    @jax.jit
+    def init_from_arrays(keys: jax.Array, arrays: dict[str, Any]) -> core.State:
+        return jax.vmap(lambda key: algorithm.init(key, Dataset(**arrays)))(keys)
+
+    def init(keys: jax.Array, dataset: Dataset) -> core.State:
+        return init_from_arrays(keys, vars(dataset))
+
+    over_episodes = jax.vmap(algorithm.act, in_axes=(None, 0, 0, 0))
+    return Program(
+        algorithm=algorithm,
+        init=init,
+        runs=tuple(_make_run(phase) for phase in algorithm.phases),
+        reset=jax.jit(jax.vmap(jax.vmap(algorithm.reset))),
+        act=jax.jit(jax.vmap(over_episodes)),
+    )
+
+
+def chunk_steps(interval: int, longest: int = 1000) -> int:
+    """Steps per compiled chunk: a divisor of ``interval``, so that each phase compiles once.
+
+    Short chunks answer Ctrl-C sooner; an interval without a divisor near ``longest`` is one chunk.
+    """
+    divisor = max(d for d in range(1, min(longest, interval) + 1) if interval % d == 0)
+    return divisor if 10 * divisor >= min(longest, interval) else interval
+
+
+def _make_run(phase: core.Phase) -> Run:
+    def one_seed(state: core.State, seed_key: jax.Array, view: Any, step: jax.Array) -> Any:
+        key_sample, key_update = jax.random.split(jax.random.fold_in(seed_key, step))
+        return phase.update(state, phase.sample(key_sample, view), key_update, step)
+
+    all_seeds = jax.vmap(one_seed, in_axes=(0, 0, None, None))  # the only vmap over seeds
+
+    @partial(jax.jit, static_argnames="num_steps", donate_argnames="states")
+    def run(
+        states: core.State, seed_keys: jax.Array, view: Any, first_step: int, num_steps: int
+    ) -> tuple[core.State, core.Metrics]:
+        body = lambda states, step: all_seeds(states, seed_keys, view, step)
+        states, metrics = jax.lax.scan(body, states, first_step + jnp.arange(num_steps))
+        return states, jax.tree.map(lambda metric: metric.mean(0), metrics)
+
+    return run
