@@ -19,7 +19,7 @@ from flax import struct
 
 from algos import core, networks, sampling
 from envs import views
-from envs.types import Dataset, EnvSpec
+from envs.types import EnvSpec
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -66,10 +66,10 @@ def make(config: Config, spec: EnvSpec) -> core.Algorithm:
     actor = networks.deterministic_actor(config.hidden_dims, spec.observation_dim, spec.action_dim)
     tx = optax.adam(config.learning_rate)
 
-    def init(key: jax.Array, dataset: Dataset) -> State:
+    def init(key: jax.Array, statistics: views.Statistics) -> State:
         return State(
             actor=core.Trainable.create(actor.init(key), tx),
-            normalizer=core.Normalizer.fit(dataset, config.normalize_observations),
+            normalizer=core.Normalizer.create(statistics, config.normalize_observations),
         )
 
     def update(

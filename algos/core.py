@@ -16,6 +16,7 @@ import optax
 from flax import struct
 
 from envs.types import Dataset, InputError
+from envs.views import Statistics
 
 Params = Any
 State = Any
@@ -60,10 +61,10 @@ class Config:
 
 
 class Init(Protocol):
-    """First state from a key (consumed) and the dataset, whose statistics may enter the state."""
+    """First state from a key (consumed) and what of the dataset may be kept in it."""
 
-    def __call__(self, key: jax.Array, dataset: Dataset) -> State:
-        """Called under ``jit`` and ``vmap`` over keys."""
+    def __call__(self, key: jax.Array, statistics: Statistics) -> State:
+        """Called under ``jit``, and ``vmap`` over keys."""
         ...
 
 
@@ -140,16 +141,15 @@ class Normalizer(struct.PyTreeNode):
     std: jax.Array
 
     @classmethod
-    def fit(cls, dataset: Dataset, enabled: bool) -> Normalizer:
-        """Statistics of ``dataset``, or the identity.
+    def create(cls, statistics: Statistics, enabled: bool) -> Normalizer:
+        """The dataset's mean and deviation, or the identity unless ``enabled``.
 
         Source: 1e-3 added to the deviation, sfujim/TD3_BC@8791ad7 ``utils.py``.
         """
-        observations = jnp.asarray(dataset.observations)
+        mean, std = statistics
         if not enabled:
-            shape = observations.shape[1:]
-            return cls(mean=jnp.zeros(shape), std=jnp.ones(shape))
-        return cls(mean=observations.mean(0), std=observations.std(0) + 1e-3)
+            return cls(mean=jnp.zeros_like(mean), std=jnp.ones_like(std))
+        return cls(mean=mean, std=std + 1e-3)
 
     def __call__(self, observations: jax.Array) -> jax.Array:
         """``[..., O]`` -> ``[..., O]``."""

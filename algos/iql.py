@@ -19,7 +19,7 @@ from flax import struct
 
 from algos import core, losses, networks, sampling
 from envs import views
-from envs.types import Dataset, EnvSpec
+from envs.types import EnvSpec
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -100,7 +100,7 @@ def make(config: Config, spec: EnvSpec) -> core.Algorithm:
     tx = optax.adam(config.learning_rate)
     actor_tx = optax.adam(optax.cosine_decay_schedule(config.learning_rate, config.num_steps))
 
-    def init(key: jax.Array, dataset: Dataset) -> State:
+    def init(key: jax.Array, statistics: views.Statistics) -> State:
         key_actor, key_critic, key_value = jax.random.split(key, 3)
         critic_params = critic.init(key_critic)
         return State(
@@ -108,7 +108,7 @@ def make(config: Config, spec: EnvSpec) -> core.Algorithm:
             critic=core.Trainable.create(critic_params, tx),
             value=core.Trainable.create(value.init(key_value), tx),
             target_critic=critic_params,
-            normalizer=core.Normalizer.fit(dataset, config.normalize_observations),
+            normalizer=core.Normalizer.create(statistics, config.normalize_observations),
         )
 
     def update(

@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import fcntl
+import functools
 import hashlib
 import json
 import signal
@@ -32,13 +33,19 @@ from algos.registry import get_algorithm
 from bench import checkpoint, results
 from bench.evaluate import episode_seeds, evaluate
 from bench.train import INIT, TRAIN, build, chunk_steps, stream
+from envs.datasets import get_source, load
 from envs.registry import Task
 from envs.types import Dataset, InputError
+from envs.views import statistics
 
 EVAL_COLUMNS = ("seed", "step", "episode", "return", "length")
 TRAIN_COLUMNS = ("seed", "step", "metric", "value")
 # Packages whose version can change a number.
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "distrax", "numpy", "mujoco")
+
+
+# One task's data in memory at a time, read once for all methods that follow each other on it.
+load_once = functools.lru_cache(maxsize=1)(load)
 
 
 class Interrupted(KeyboardInterrupt):
@@ -114,18 +121,19 @@ def identity(cell: Cell, dataset_provenance: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def folder_of(cell: Cell, results_folder: Path, dataset_provenance: dict[str, Any]) -> Path:
+def folder_of(cell: Cell, results_folder: Path) -> Path:
     """The cell's folder, named by the first 12 digits of its identity's SHA-256."""
-    text = json.dumps(identity(cell, dataset_provenance), sort_keys=True)
+    settings = cell.settings
+    provenance = get_source(settings.source).provenance(cell.task, settings.scale)
+    text = json.dumps(identity(cell, provenance), sort_keys=True)
     digest = hashlib.sha256(text.encode()).hexdigest()[:12]
-    parent = results_folder / "runs" / cell.settings.source / cell.task.name
+    parent = results_folder / "runs" / settings.source / cell.task.name
     return parent / cell.algorithm / digest
 
 
 def run(
     cell: Cell,
     results_folder: Path,
-    load: Callable[[], tuple[Dataset, dict[str, Any]]],
     *,
     progress: Callable[[int, int], None] = lambda step, total: None,
     report: Callable[[str], None] = lambda line: None,
@@ -135,7 +143,6 @@ def run(
     Args:
         cell: what to run.
         results_folder: root of all results.
-        load: gives the task's dataset and its provenance.
         progress: told (steps done, steps in all).
         report: receives lines worth a user's attention.
 
@@ -147,14 +154,16 @@ def run(
         Diverged: a loss is not finite; the last good checkpoint stays.
         InputError: the dataset cannot be used.
     """
-    dataset, dataset_provenance = load()
-    facts = identity(cell, dataset_provenance)
-    folder = folder_of(cell, results_folder, dataset_provenance)
+    settings = cell.settings
+    provenance = get_source(settings.source).provenance(cell.task, settings.scale)
+    folder = folder_of(cell, results_folder)
     folder.mkdir(parents=True, exist_ok=True)
     with _locked(folder, cell.name, report):
         if (folder / "DONE").exists():
             return folder
-        results.write_json(folder / "config.json", facts | _circumstances(cell, dataset_provenance))
+        dataset, _ = load_once(cell.task, settings.source, settings.scale)
+        facts = identity(cell, provenance) | _circumstances(cell, provenance)
+        results.write_json(folder / "config.json", facts)
         with _interruptible() as interrupted:
             _train(cell, folder, dataset, progress, report, interrupted)
         (folder / "FAILED").unlink(missing_ok=True)
@@ -183,7 +192,7 @@ def _train(
     settings = cell.settings
     program = build(cell.algorithm, cell.config, cell.task.spec)
     environment = cell.task.make_environment(len(settings.seeds) * settings.num_episodes)
-    states = program.init(stream(settings.seeds, INIT), dataset)
+    states = program.init(stream(settings.seeds, INIT), statistics(dataset))
     first_phase, first_step = 0, 0
     loaded = checkpoint.load(folder / "checkpoint", states, report)
     if loaded is not None:
@@ -213,16 +222,17 @@ def _train(
             step += chunk
             now = offsets[index] + step
             train_rows.append(_metric_rows(cell, now, jax.device_get(metrics)))
+            stop = interrupted()
             if now % settings.eval_interval == 0:
                 played = evaluate(
                     program, states, environment, settings.seeds, settings.num_episodes
                 )
                 eval_rows.append(_episode_rows(settings.seeds, now, *played))
                 save(index, step)
-            elif interrupted():
+            elif stop:
                 save(index, step)
             progress(now, total)
-            if interrupted() and now < total:
+            if stop and now < total:
                 raise Interrupted(f"{cell.name} stopped at step {now:,} of {total:,}")
 
 

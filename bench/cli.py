@@ -249,26 +249,14 @@ def _train(arguments: list[str]) -> int:
         num_evaluations=run.num_evaluations,
         num_episodes=run.num_episodes,
     )
+    _make_missing([planned])
     _prepare(run.results)
-    _make_missing([planned], run.source)
     with Bars("cells") as bars:
         bars.started(planned.name, 1, 1)
-        folder = cell.run(
-            planned,
-            run.results,
-            lambda: _load(planned),
-            progress=bars.progress,
-            report=bars.note,
-        )
+        folder = cell.run(planned, run.results, progress=bars.progress, report=bars.note)
         bars.finished(planned.name, grid.summary_text(task, cell.read(folder)[0]))
     print(f"raw returns and provenance: {folder}")
     return 0
-
-
-def _load(planned: Any) -> Any:
-    from envs.datasets import load
-
-    return load(planned.task, planned.settings.source, planned.settings.scale)
 
 
 def _grid(args: GridArgs) -> int:
@@ -284,8 +272,8 @@ def _grid(args: GridArgs) -> int:
     for name in algorithms:
         get_algorithm(name)
     planned = [grid.plan(t, a, profile, args.source) for t in tasks for a in algorithms]
+    _make_missing(planned)
     _prepare(args.results)
-    _make_missing(planned, args.source)
     with Bars("cells") as bars:
         failures = grid.run(planned, args.profile, args.results, bars)
     folder = args.results / args.source / args.profile
@@ -306,14 +294,16 @@ def _prepare(results_folder: Path) -> None:
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
 
 
-def _make_missing(planned: Sequence[Any], source: str) -> None:
+def _make_missing(planned: Sequence[Any]) -> None:
     """Collect regenerated datasets that are not there; other sources are the user's to bring."""
     from envs.behaviour.recipes import Recipe
+    from envs.datasets import get_source
     from envs.datasets.regenerated import dataset_folder
 
-    if source != "regenerated":
-        return
-    recipes = [Recipe(cell.task, cell.settings.scale) for cell in planned]
+    for cell in planned:
+        get_source(cell.settings.source)
+    regenerated = [cell for cell in planned if cell.settings.source == "regenerated"]
+    recipes = [Recipe(cell.task, cell.settings.scale) for cell in regenerated]
     missing = {r.task.name: r for r in recipes if not dataset_folder(r.dataset_id).exists()}
     if missing:
         print(f"collecting {len(missing)} datasets with real MuJoCo into Minari's folder")

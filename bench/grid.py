@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +14,6 @@ from bench import cell as cells
 from bench import results, table
 from bench.cell import Cell, Settings
 from bench.profiles import Profile
-from envs.datasets import load
 from envs.registry import TASKS, Task
 from envs.scores import normalized_score
 from envs.types import InputError
@@ -98,21 +96,15 @@ def run(
         bench.cell.Interrupted: Ctrl-C.
         OSError: nothing can be written any more.
     """
-    # One task's data at a time in memory, read once for all methods.
-    load_once = functools.lru_cache(maxsize=1)(load)
     rows, provenance, failures = [], {}, []
     for number, cell in enumerate(planned, start=1):
         display.started(cell.name, number, len(planned))
-        settings = cell.settings
-        loader = functools.partial(load_once, cell.task, settings.source, settings.scale)
         try:
-            folder = cells.run(
-                cell, results_folder, loader, progress=display.progress, report=display.note
-            )
+            folder = cells.run(cell, results_folder, progress=display.progress, report=display.note)
         except (InputError, OSError):
             raise
         except Exception as error:
-            failures.append(_record_failure(cell, results_folder, loader, error))
+            failures.append(_record_failure(cell, results_folder, error))
             display.note(failures[-1])
             continue
         cell_rows, facts = cells.read(folder)
@@ -142,8 +134,8 @@ def summary_text(task: Task, rows: pd.DataFrame) -> str:
     return f"{by_seed.mean():.1f}{deviation}"
 
 
-def _record_failure(cell: Cell, results_folder: Path, loader: Any, error: Exception) -> str:
-    folder: Path = cells.folder_of(cell, results_folder, loader()[1])
+def _record_failure(cell: Cell, results_folder: Path, error: Exception) -> str:
+    folder = cells.folder_of(cell, results_folder)
     results.write_text(folder / "FAILED", "".join(traceback.format_exception(error)))
     reason = str(error).strip().splitlines() or [type(error).__name__]
     return f"{cell.name} failed: {reason[0][:200]} (traceback: {folder / 'FAILED'})"

@@ -53,7 +53,7 @@ def read_rows(path: Path, columns: Iterable[str]) -> pd.DataFrame:
     if not path.exists():
         return pd.DataFrame(columns=columns)
     try:
-        rows = pd.read_csv(path, float_precision="round_trip")
+        rows = pd.read_csv(path)
         missing = [column for column in columns if column not in rows.columns]
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is not a CSV file of results: {error}") from None

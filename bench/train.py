@@ -16,7 +16,8 @@ import jax.numpy as jnp
 
 from algos import core
 from algos.registry import get_algorithm
-from envs.types import Dataset, EnvSpec
+from envs.types import EnvSpec
+from envs.views import Statistics
 
 INIT, EVAL, TRAIN = 0, 1, 2  # phase i trains on purpose TRAIN + i, so phases never share draws
 
@@ -29,7 +30,7 @@ class Program(NamedTuple):
 
     Attributes:
         algorithm: the pure functions.
-        init: (keys ``[S]``, dataset) -> states, all leaves ``[S, ...]``.
+        init: (keys ``[S]``, statistics) -> states, all leaves ``[S, ...]``.
         runs: one per phase.
         reset: (keys ``[S, E]``, goals ``[S, E, G]``) -> carries ``[S, E, ...]``.
         act: (states, carries, observations ``[S, E, O]``, rewards ``[S, E]``) ->
@@ -37,7 +38,7 @@ class Program(NamedTuple):
     """
 
     algorithm: core.Algorithm
-    init: Callable[[jax.Array, Dataset], core.State]
+    init: Callable[[jax.Array, Statistics], core.State]
     runs: tuple[Run, ...]
     reset: Callable[[jax.Array, jax.Array], core.Carry]
     act: Callable[..., tuple[jax.Array, core.Carry]]
@@ -54,23 +55,24 @@ def build(algorithm_name: str, config: core.Config, spec: EnvSpec) -> Program:
     """The method's program; cells of equal settings and sizes share it and its compiled code."""
     algorithm = get_algorithm(algorithm_name).make(config, spec)
 
-    # Compiled, which un-aliases online and target parameters, so that `run` may donate them; the
-    # dataset's arrays are an argument, or they would be constants of the program.
-    @jax.jit
-    def init_from_arrays(keys: jax.Array, arrays: dict[str, Any]) -> core.State:
-        return jax.vmap(lambda key: algorithm.init(key, Dataset(**arrays)))(keys)
-
-    def init(keys: jax.Array, dataset: Dataset) -> core.State:
-        return init_from_arrays(keys, vars(dataset))
-
     over_episodes = jax.vmap(algorithm.act, in_axes=(None, 0, 0, 0))
     return Program(
         algorithm=algorithm,
-        init=init,
+        init=partial(_init_all, jax.jit(algorithm.init)),
         runs=tuple(_make_run(phase) for phase in algorithm.phases),
         reset=jax.jit(jax.vmap(jax.vmap(algorithm.reset))),
         act=jax.jit(jax.vmap(over_episodes)),
     )
+
+
+def _init_all(init: core.Init, keys: jax.Array, statistics: Statistics) -> core.State:
+    """First states of all seeds, stacked ``[S, ...]``.
+
+    One by one, not vmapped: drawing random numbers compiles several times slower under vmap. The
+    stack is a copy, so online and target parameters are no aliases and `run` may donate them.
+    """
+    states = [init(key, statistics) for key in keys]
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
 
 
 def chunk_steps(interval: int, longest: int = 1000) -> int:

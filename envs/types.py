@@ -15,8 +15,11 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 
 
-class InputError(ValueError):
-    """A user's mistake: its message is one line that names the value and the fix."""
+class InputError(Exception):
+    """A user's mistake: its message is one line that names the value and the fix.
+
+    No ValueError, which the parser of the command line would put into a box of its own.
+    """
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -16,6 +16,18 @@ from envs.types import Array, Dataset
 Leaf = Any  # numpy in a view, jax.Array in a batch
 
 
+class Statistics(NamedTuple):
+    """What a method may keep of the dataset in its state.
+
+    Attributes:
+        observation_mean: ``[O]``.
+        observation_std: ``[O]``.
+    """
+
+    observation_mean: Leaf
+    observation_std: Leaf
+
+
 class Transitions(NamedTuple):
     """Rows for one-step bootstrapping.
 
@@ -39,6 +51,15 @@ class Demonstrations(NamedTuple):
 
     observations: Leaf
     actions: Leaf
+
+
+def statistics(dataset: Dataset) -> Statistics:
+    """Mean and deviation of every observation dimension over all rows."""
+    observations = dataset.observations
+    return Statistics(
+        observation_mean=observations.mean(0, dtype=np.float64).astype(np.float32),
+        observation_std=observations.std(0, dtype=np.float64).astype(np.float32),
+    )
 
 
 def transitions(dataset: Dataset, reward_transform: str) -> Transitions:

@@ -26,7 +26,7 @@ esac
 if [ -n "$failing" ]; then
     echo "WARNING: a remark of pip's own" >&2
     echo "ERROR: Could not find a version that satisfies the requirement" >&2
-    echo "ERROR: No matching distribution found for tfp-nightly==0.26.0.dev20260101" >&2
+    echo "ERROR: ${FAKE_REASON:-No matching distribution found for tfp-nightly==0.26.0}" >&2
     exit 1
 fi
 """
@@ -53,7 +53,7 @@ def run_setup(tmp_path):
     calls = tmp_path / "calls"
     venv = tmp_path / "venv"
 
-    def run(version="3.12", lock_fails=False, rest_fails=False):
+    def run(version="3.12", lock_fails=False, rest_fails=False, reason=""):
         done = subprocess.run(
             ["sh", ROOT / ".ci" / "setup", venv],
             env={
@@ -64,6 +64,7 @@ def run_setup(tmp_path):
                 "FAKE_CALLS": str(calls),
                 "FAKE_LOCK_FAILS": "yes" if lock_fails else "",
                 "FAKE_REST_FAILS": "yes" if rest_fails else "",
+                "FAKE_REASON": reason,
             },
             capture_output=True,
             text=True,
@@ -123,6 +124,13 @@ def test_a_fallback_that_fails_too_shows_what_pip_said(run_setup):
     outcome = run_setup(lock_fails=True, rest_fails=True)
     assert outcome.code == 1
     assert "ERROR: No matching distribution found" in outcome.errors[-1]
+
+
+def test_a_package_that_is_not_the_locked_one_stops_setup(run_setup):
+    outcome = run_setup(lock_fails=True, reason="THESE PACKAGES DO NOT MATCH THE HASHES")
+    assert outcome.code == 1
+    assert len(outcome.calls) == 1
+    assert "DO NOT MATCH THE HASHES" in outcome.errors[-1]
 
 
 @pytest.mark.parametrize("version", ["2.7", "3.10", "3.14"])

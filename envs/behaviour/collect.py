@@ -61,7 +61,7 @@ class Episode:
     flipped: bool = False
 
     def cut(self, num_rows: int) -> Episode:
-        """The first ``num_rows`` rows, the last of them truncated; all of them if none is left out."""
+        """The first ``num_rows`` rows; the last is truncated if any are left out."""
         if num_rows == len(self.rewards):
             return self
         truncations = self.truncations[:num_rows].copy()

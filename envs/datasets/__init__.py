@@ -3,18 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from envs.datasets import regenerated
 from envs.registry import Task, unknown_name
 from envs.types import Dataset
 
-Reader = Callable[[Task, float], tuple[Dataset, dict[str, Any]]]
-
-SOURCES: dict[str, Reader] = {"regenerated": regenerated.read}
+Provenance = dict[str, Any]
 
 
-def load(task: Task, source: str, scale: float) -> tuple[Dataset, dict[str, Any]]:
+class Source(NamedTuple):
+    """Where data come from.
+
+    Attributes:
+        provenance: (task, scale) -> at least ``dataset_id`` and ``hash``, without reading the data.
+        read: (task, scale) -> the checked dataset and its provenance.
+    """
+
+    provenance: Callable[[Task, float], Provenance]
+    read: Callable[[Task, float], tuple[Dataset, Provenance]]
+
+
+SOURCES = {"regenerated": Source(regenerated.provenance, regenerated.read)}
+
+
+def get_source(name: str) -> Source:
+    """The source called ``name``.
+
+    Raises:
+        InputError: no such source; the nearest name is in the message.
+    """
+    if name not in SOURCES:
+        raise unknown_name("source", name, SOURCES)
+    return SOURCES[name]
+
+
+def load(task: Task, source: str, scale: float) -> tuple[Dataset, Provenance]:
     """The data of ``task`` from ``source``.
 
     Args:
@@ -23,11 +47,9 @@ def load(task: Task, source: str, scale: float) -> tuple[Dataset, dict[str, Any]
         scale: share of D4RL's rows, for sources that can be made in any size.
 
     Returns:
-        the dataset, and its provenance with at least ``dataset_id`` and ``hash``.
+        the dataset, and its provenance.
 
     Raises:
         InputError: unknown source; data missing, half written, corrupt or of another recipe.
     """
-    if source not in SOURCES:
-        raise unknown_name("source", source, SOURCES)
-    return SOURCES[source](task, scale)
+    return get_source(source).read(task, scale)

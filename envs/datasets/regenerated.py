@@ -50,6 +50,11 @@ def read_metadata(recipe: Recipe) -> dict[str, Any]:
     return metadata
 
 
+def provenance(task: Task, scale: float) -> dict[str, Any]:
+    """Where the task's dataset at ``scale`` comes from; see ``read_metadata`` for errors."""
+    return read_metadata(Recipe(task, scale))
+
+
 def read(task: Task, scale: float) -> tuple[Dataset, dict[str, Any]]:
     """The task's regenerated dataset at ``scale``; see ``envs.datasets.load``."""
     recipe = Recipe(task, scale)

@@ -1,0 +1,193 @@
+"""Cells: identity, resume, locks, failures."""
+
+import dataclasses
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from algos.registry import ALGORITHMS
+from bench import cell as cells
+from bench import checkpoint, grid, results
+from bench.profiles import PROFILES
+from envs.datasets import SOURCES, Source, get_source, regenerated
+from envs.registry import get_task
+from envs.types import InputError
+
+
+def plan(task="hopper-medium", algorithm="bc", **overrides):
+    return grid.plan(get_task(task), algorithm, PROFILES["smoke"], "regenerated", **overrides)
+
+
+def run(cell, folder, **callbacks):
+    return cells.run(cell, folder, **callbacks)
+
+
+def content(folder):
+    return {name: (folder / name).read_bytes() for name in ("evals.csv", "train.csv")}
+
+
+@pytest.fixture(params=sorted(ALGORITHMS))
+def cell(request, datasets):
+    return plan(algorithm=request.param)
+
+
+@pytest.fixture
+def undisturbed(cell, tmp_path):
+    return run(cell, tmp_path / "undisturbed")
+
+
+def test_a_finished_cell_has_every_episode_of_every_evaluation(undisturbed, cell):
+    rows, facts = cells.read(undisturbed)
+    settings = cell.settings
+    assert len(rows) == 2 * len(settings.seeds) * settings.num_episodes
+    assert sorted(rows["step"].unique()) == [100, 200]
+    assert facts["hash"] == undisturbed.name
+    assert facts["config"]["num_steps"] == 200
+    assert len(facts["dataset"]["hash"]) == 64
+    assert not (undisturbed / "checkpoint").exists()
+
+
+def test_a_finished_cell_is_not_run_again(undisturbed, cell, tmp_path):
+    before = {path: path.stat().st_mtime_ns for path in undisturbed.iterdir()}
+    assert run(cell, tmp_path / "undisturbed") == undisturbed
+    after = {path: path.stat().st_mtime_ns for path in undisturbed.iterdir()}
+    del before[undisturbed / "lock"], after[undisturbed / "lock"]
+    assert before == after
+
+
+def test_a_cell_stopped_at_any_write_ends_bit_identical(undisturbed, cell, tmp_path, monkeypatch):
+    writes = {"checkpoint": checkpoint.save, "rows": results.write_rows}
+
+    class Killed(BaseException):
+        pass
+
+    for number in range(1, 5):
+        for kind, original in writes.items():
+            count = iter(range(1, 100))
+
+            def broken(*args, original=original, count=count, number=number):
+                if next(count) == number:
+                    raise Killed
+                return original(*args)
+
+            where = tmp_path / f"{kind}-{number}"
+            module, name = {
+                "checkpoint": (checkpoint, "save"),
+                "rows": (results, "write_rows"),
+            }[kind]
+            with monkeypatch.context() as patch:
+                patch.setattr(module, name, broken)
+                try:
+                    run(cell, where)
+                except Killed:
+                    stopped = True
+                else:
+                    stopped = False
+            # Two evaluations make two checkpoints and four row files.
+            assert stopped == (number <= (2 if kind == "checkpoint" else 4))
+            assert content(run(cell, where)) == content(undisturbed)
+
+
+def test_a_damaged_newest_checkpoint_falls_back_to_the_one_before(cell, tmp_path, monkeypatch):
+    whole = content(run(cell, tmp_path / "whole"))
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "clear", lambda folder: None)
+        folder = run(cell, tmp_path / "kept")
+    (folder / "DONE").unlink()
+    newest = folder / "checkpoint" / "0-200"
+    for path in newest.rglob("*"):
+        if path.is_file():
+            path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    lines = []
+    run(cell, tmp_path / "kept", report=lines.append)
+    assert any("cannot be read" in line for line in lines)
+    assert content(folder) == whole
+
+
+def test_ctrl_c_checkpoints_and_the_next_run_goes_on(datasets, tmp_path, monkeypatch):
+    monkeypatch.setattr(cells, "chunk_steps", lambda interval: 100)
+    cell = plan(config=dataclasses.replace(plan().config, num_steps=400), num_evaluations=1)
+    whole = content(run(cell, tmp_path / "whole"))
+
+    def interrupt(step, total):
+        if step == 100:
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(cells.Interrupted, match="stopped at step 200 of 400"):
+        # The signal comes after the first chunk and is seen after the second.
+        run(cell, tmp_path / "cut", progress=interrupt)
+    folder = next((tmp_path / "cut").rglob("config.json")).parent
+    assert (folder / "checkpoint").exists()
+    assert not (folder / "DONE").exists()
+    steps = []
+    run(cell, tmp_path / "cut", progress=lambda step, total: steps.append(step))
+    assert steps == [300, 400]
+    assert content(folder) == whole
+
+
+def test_a_second_process_waits_for_the_first(datasets, tmp_path):
+    cell = plan()
+    folder = cells.folder_of(cell, tmp_path)
+    folder.mkdir(parents=True)
+    holder = (
+        "import fcntl, sys, time; f = open(sys.argv[1], 'w'); fcntl.flock(f, fcntl.LOCK_EX);"
+        "print('held', flush=True); sys.stdin.read()"
+    )
+    first = subprocess.Popen(
+        [sys.executable, "-c", holder, str(folder / "lock")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert first.stdout.readline() == b"held\n"
+    lines = []
+
+    def release(line):
+        lines.append(line)
+        first.stdin.close()
+
+    run(cell, tmp_path, report=release)
+    first.wait()
+    first.stdout.close()
+    assert lines == ["hopper-medium/bc is being written by another process; waiting for it"]
+    assert (folder / "DONE").exists()
+
+
+def test_a_loss_that_is_not_finite_stops_the_cell_and_says_where(datasets, tmp_path):
+    config = dataclasses.replace(plan(algorithm="iql").config, learning_rate=1e30)
+    with pytest.raises(cells.Diverged, match=r"of hopper-medium/iql, seed 0, is \S+ by step 100"):
+        run(plan(algorithm="iql", config=config), tmp_path)
+
+
+def test_the_folder_changes_with_every_setting_that_moves_a_number(datasets, tmp_path, monkeypatch):
+    base = plan()
+    variants = [
+        base,
+        plan(algorithm="iql"),
+        plan(config=dataclasses.replace(base.config, learning_rate=2e-3)),
+        plan(num_seeds=3),
+        plan(num_episodes=3),
+        plan(num_evaluations=1),
+    ]
+    folders = {cells.folder_of(cell, tmp_path) for cell in variants}
+    provenance = get_source("regenerated").provenance(base.task, base.settings.scale)
+    changed = provenance | {"hash": "0" * 64}
+    source = Source(lambda task, scale: changed, regenerated.read)
+    monkeypatch.setitem(SOURCES, "regenerated", source)
+    folders.add(cells.folder_of(base, tmp_path))
+    assert len(folders) == len(variants) + 1
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        ({"num_seeds": 0}, "num_seeds must be at least 1, got 0"),
+        ({"num_episodes": 0}, "num_episodes must be at least 1, got 0"),
+        ({"num_evaluations": 3}, "num_steps 200 is not divisible by num_evaluations 3"),
+        ({"num_evaluations": 0}, "num_evaluations must be at least 1, got 0"),
+    ],
+)
+def test_settings_that_cannot_be_run_are_refused_before_anything_is(overrides, message):
+    with pytest.raises(InputError, match=message):
+        plan(**overrides)

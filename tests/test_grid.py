@@ -1,0 +1,126 @@
+"""The grid, end to end on two tasks, through the command line."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from bench import cell as cells
+from bench import cli, results, table
+
+TASKS = ["hopper-medium", "antmaze-umaze"]
+
+
+def grid(folder, *options):
+    return cli.main(
+        ["grid", "--profile", "smoke", "--results", str(folder), "--tasks", *TASKS, *options]
+    )
+
+
+def published(folder):
+    where = folder / "regenerated" / "smoke"
+    return {path.name: path.read_bytes() for path in where.iterdir()}
+
+
+@pytest.fixture(scope="module")
+def finished_once(datasets, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("grid")
+    assert grid(folder, "--algorithms", "bc", "iql") == 0
+    return folder
+
+
+@pytest.fixture
+def finished(finished_once, tmp_path):
+    return shutil.copytree(finished_once, tmp_path / "results")
+
+
+def test_the_grid_fills_every_cell_and_writes_the_table(finished, capsys):
+    text = (finished / "regenerated" / "smoke" / "table1.md").read_text()
+    for task in TASKS:
+        line = next(line for line in text.splitlines() if line.startswith(f"| {task} "))
+        assert line.count("±") == 2
+    assert table.stale(finished / "regenerated" / "smoke") == []
+
+
+def test_a_second_run_trains_nothing_and_changes_no_byte(finished, monkeypatch):
+    before = published(finished)
+    monkeypatch.setattr(cells, "_train", lambda *_: pytest.fail("trained again"))
+    assert grid(finished, "--algorithms", "bc", "iql") == 0
+    assert published(finished) == before
+
+
+def test_a_part_of_the_grid_leaves_the_other_cells_in_the_table(finished):
+    before = published(finished)
+    assert (
+        cli.main(
+            [
+                "grid",
+                "--profile",
+                "smoke",
+                "--results",
+                str(finished),
+                "--tasks",
+                "hopper-medium",
+                "--algorithms",
+                "bc",
+            ]
+        )
+        == 0
+    )
+    assert published(finished) == before
+
+
+def test_a_failed_cell_is_reported_and_the_others_go_on(datasets, tmp_path, monkeypatch, capsys):
+    train = cells._train
+
+    def fail_on_iql(cell, *arguments):
+        if cell.algorithm == "iql":
+            raise RuntimeError("out of memory")
+        train(cell, *arguments)
+
+    monkeypatch.setattr(cells, "_train", fail_on_iql)
+    assert grid(tmp_path, "--algorithms", "iql", "bc") == 1
+    captured = capsys.readouterr()
+    assert captured.err.count("out of memory") == len(TASKS)
+    failed = list(tmp_path.rglob("FAILED"))
+    assert len(failed) == len(TASKS)
+    assert "RuntimeError: out of memory" in failed[0].read_text()
+    scores = results.read_rows(
+        tmp_path / "regenerated" / "smoke" / "scores.csv", results.SCORE_COLUMNS
+    )
+    assert set(results.cell_names(scores)) == {f"{task}/bc" for task in TASKS}
+
+
+def test_a_failed_cell_that_runs_well_later_is_no_longer_marked(datasets, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(cells, "_train", lambda *_: 1 / 0)
+        assert grid(tmp_path, "--algorithms", "bc") == 1
+    assert grid(tmp_path, "--algorithms", "bc") == 0
+    assert list(tmp_path.rglob("FAILED")) == []
+
+
+@pytest.mark.slow
+def test_a_grid_killed_at_any_moment_ends_bit_identical(datasets, tmp_path):
+    command = [sys.executable, "-m", "bench", "grid", "--profile", "smoke", "--tasks", *TASKS]
+    run = lambda folder: subprocess.Popen(
+        [*command, "--results", str(folder)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=os.environ,
+    )
+    start = time.monotonic()
+    assert run(tmp_path / "whole").wait() == 0
+    duration = time.monotonic() - start
+    for share in (0.2, 0.35, 0.5, 0.65, 0.8):
+        killed = run(tmp_path / "killed")
+        time.sleep(share * duration)
+        killed.send_signal(signal.SIGKILL)
+        killed.wait()
+    assert run(tmp_path / "killed").wait() == 0
+    whole, again = published(tmp_path / "whole"), published(tmp_path / "killed")
+    assert whole["scores.csv"] == again["scores.csv"]
+    assert whole["table1.csv"] == again["table1.csv"]

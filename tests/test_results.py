@@ -1,0 +1,89 @@
+"""Result files are whole, exact and merged cell by cell."""
+
+import errno
+import os
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bench import results
+from envs.types import InputError
+
+ORDER = ["a/x", "a/y", "b/x", "b/y"]
+
+
+def rows(task, algorithm, value):
+    return pd.DataFrame(
+        [
+            (task, algorithm, seed, 10, episode, value + seed, 5)
+            for seed in (1, 0)
+            for episode in (1, 0)
+        ],
+        columns=list(results.SCORE_COLUMNS),
+    )
+
+
+def test_floats_survive_a_round_trip_bit_for_bit(tmp_path):
+    values = np.random.default_rng(0).normal(size=1000) * 10.0 ** np.arange(-500, 500).clip(
+        -300, 300
+    )
+    results.write_rows(tmp_path / "x.csv", pd.DataFrame({"value": values}))
+    np.testing.assert_array_equal(results.read_rows(tmp_path / "x.csv", ["value"])["value"], values)
+
+
+def test_a_write_that_fails_leaves_the_old_file_and_no_litter(tmp_path, monkeypatch):
+    results.write_text(tmp_path / "x", "old")
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        results.write_text(tmp_path / "x", "new")
+    assert [path.name for path in tmp_path.iterdir()] == ["x"]
+    assert (tmp_path / "x").read_text() == "old"
+
+
+def test_published_cells_stand_in_table_order_whatever_the_order_they_came_in(tmp_path):
+    for task, algorithm in (("b", "x"), ("a", "y"), ("a", "x")):
+        results.publish(tmp_path, rows(task, algorithm, 0.0), {f"{task}/{algorithm}": {}}, ORDER)
+    merged = results.read_rows(tmp_path / "scores.csv", results.SCORE_COLUMNS)
+    assert list(dict.fromkeys(results.cell_names(merged))) == ["a/x", "a/y", "b/x"]
+    assert list(results.read_json(tmp_path / "provenance.json")) == ["a/x", "a/y", "b/x"]
+    assert merged["seed"].tolist()[:4] == [0, 0, 1, 1]
+    assert merged["episode"].tolist()[:4] == [0, 1, 0, 1]
+
+
+def test_publishing_a_cell_again_replaces_it_whole_and_leaves_the_others(tmp_path):
+    both = pd.concat([rows("a", "x", 0.0), rows("b", "x", 0.0)])
+    results.publish(tmp_path, both, {"a/x": {"n": 1}, "b/x": {"n": 1}}, ORDER)
+    results.publish(tmp_path, rows("a", "x", 5.0).head(2), {"a/x": {"n": 2}}, ORDER)
+    merged = results.read_rows(tmp_path / "scores.csv", results.SCORE_COLUMNS)
+    counts = results.cell_names(merged).value_counts().to_dict()
+    assert counts == {"a/x": 2, "b/x": 4}
+    assert results.read_json(tmp_path / "provenance.json") == {"a/x": {"n": 2}, "b/x": {"n": 1}}
+
+
+def test_publishing_twice_changes_no_byte(tmp_path):
+    for _ in range(2):
+        results.publish(tmp_path, rows("a", "x", 1 / 3), {"a/x": {"n": 1}}, ORDER)
+        found = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    results.publish(tmp_path, rows("a", "x", 1 / 3), {"a/x": {"n": 1}}, ORDER)
+    assert found == {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("task,seed\n1,2\n", "lacks the column 'algorithm'"), ("", "not a CSV file")],
+)
+def test_a_damaged_csv_is_named_with_what_is_wrong(tmp_path, text, message):
+    (tmp_path / "scores.csv").write_text(text)
+    with pytest.raises(InputError, match=message):
+        results.read_rows(tmp_path / "scores.csv", results.SCORE_COLUMNS)
+
+
+def test_damaged_json_is_named(tmp_path):
+    (tmp_path / "p.json").write_text("{")
+    with pytest.raises(InputError, match=r"p\.json is not JSON"):
+        results.read_json(tmp_path / "p.json")

@@ -1,0 +1,86 @@
+"""Seeds, chunks and the programs that cells share."""
+
+import dataclasses
+
+import chex
+import jax
+import numpy as np
+import pytest
+
+from algos.registry import ALGORITHMS
+from bench.train import EVAL, INIT, TRAIN, build, chunk_steps, stream
+from envs.views import statistics
+
+
+@pytest.fixture(params=sorted(ALGORITHMS))
+def program_and_view(request, toy):
+    dataset, spec = toy
+    config = ALGORITHMS[request.param].default
+    config = config.resized(num_steps=8, batch_size=8, hidden_dims=(16, 16))
+    program = build(request.param, config, spec)
+    return program, jax.device_put(program.algorithm.phases[0].view(dataset)), dataset
+
+
+def learn(program, view, dataset, seeds, chunks):
+    states = program.init(stream(seeds, INIT), statistics(dataset))
+    keys, step = stream(seeds, TRAIN), 0
+    for chunk in chunks:
+        states, metrics = program.runs[0](states, keys, view, step, chunk)
+        step += chunk
+    return states, metrics
+
+
+def test_a_vmapped_seed_equals_the_same_seed_alone(program_and_view):
+    together, _ = learn(*program_and_view, [0, 1, 2], [8])
+    alone, _ = learn(*program_and_view, [1], [8])
+    chex.assert_trees_all_close(
+        jax.tree.map(lambda x: x[1], together),
+        jax.tree.map(lambda x: x[0], alone),
+        rtol=1e-4,
+        atol=1e-5,
+    )
+
+
+def test_seeds_differ(program_and_view):
+    states, _ = learn(*program_and_view, [0, 1], [8])
+    kernels = [x for x in jax.tree.leaves(states) if x.ndim == 3]
+    assert kernels
+    assert all(np.any(x[0] != x[1]) for x in kernels)
+
+
+def test_chunks_change_no_bit(program_and_view):
+    whole, _ = learn(*program_and_view, [0, 1], [8])
+    halves, _ = learn(*program_and_view, [0, 1], [4, 4])
+    chex.assert_trees_all_equal(whole, halves)
+
+
+def test_a_phase_compiles_once_for_all_its_chunks(program_and_view):
+    program = program_and_view[0]
+    learn(*program_and_view, [0, 1], [2, 2, 2])
+    size = program.runs[0]._cache_size()
+    learn(*program_and_view, [0, 1], [2, 2, 2, 2])
+    assert program.runs[0]._cache_size() == size
+
+
+def test_metrics_are_means_over_the_chunk_for_each_seed(program_and_view):
+    _, metrics = learn(*program_and_view, [0, 1, 2], [4])
+    assert metrics
+    assert all(value.shape == (3,) for value in metrics.values())
+
+
+def test_streams_of_different_purposes_and_seeds_share_no_key():
+    data = [jax.random.key_data(stream([0, 1, 2], purpose)) for purpose in (INIT, EVAL, TRAIN)]
+    rows = np.concatenate(data)
+    assert len(np.unique(rows, axis=0)) == 9
+
+
+@pytest.mark.parametrize(
+    ("interval", "expected"), [(10_000, 1000), (1500, 750), (200, 200), (1009, 1009), (997, 997)]
+)
+def test_chunks_divide_the_interval(interval, expected):
+    assert chunk_steps(interval) == expected
+
+
+def test_equal_settings_share_one_program(toy):
+    config = ALGORITHMS["bc"].default.resized(num_steps=8, batch_size=8, hidden_dims=(16,))
+    assert build("bc", config, toy[1]) is build("bc", dataclasses.replace(config), toy[1])
