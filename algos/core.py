@@ -146,7 +146,7 @@ class Normalizer(struct.PyTreeNode):
 
         Source: 1e-3 added to the deviation, sfujim/TD3_BC@8791ad7 ``utils.py``.
         """
-        mean, std = statistics
+        mean, std = map(jnp.asarray, statistics)
         if not enabled:
             return cls(mean=jnp.zeros_like(mean), std=jnp.ones_like(std))
         return cls(mean=mean, std=std + 1e-3)

@@ -70,7 +70,7 @@ class Waypoints:
     def target(self, xy: Array, goals: Array) -> Array:
         """Where to walk now, ``[N, 2]`` metres, from ``xy`` ``[N, 2]`` to ``goals`` ``[N, 2]``.
 
-        The goal itself once ant and goal share a cell, before that the next cell's centre.
+        The goal itself from the cell next to it on, before that the next cell's centre.
         """
         cell, goal_cell = (np.clip(xy_to_cell(p), 0, self._limit) for p in (xy, goals))
         next_cell = self._next[goal_cell[:, 0], goal_cell[:, 1], cell[:, 0], cell[:, 1]]

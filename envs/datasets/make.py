@@ -87,7 +87,7 @@ def _collect(
                 if total < bound:
                     episodes.append(episode)
                     total += len(episode.rewards)
-            progress(total)
+            progress(min(total, recipe.num_rows))
             block += 1
     spare = total - recipe.num_rows
     return [*episodes[:-1], episodes[-1].cut(len(episodes[-1].rewards) - spare)]

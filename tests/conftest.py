@@ -1,0 +1,70 @@
+import functools
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from bench.profiles import PROFILES
+from envs import toy as toys
+from envs import views
+from envs.behaviour.recipes import Recipe
+from envs.datasets.make import make
+from envs.registry import get_task
+
+jax.config.update("jax_numpy_rank_promotion", "raise")
+jax.config.update("jax_debug_key_reuse", True)
+# Most of the tests' time would go into making code fast that then runs for a moment.
+jax.config.update("jax_disable_most_optimizations", True)
+
+
+@pytest.fixture(scope="session")
+def toy():
+    """A small random (Dataset, EnvSpec)."""
+    return toys.random_episodes()
+
+
+@pytest.fixture(scope="session")
+def first_state():
+    """The first state of an algorithm on a dataset, from seed 0 unless told otherwise."""
+
+    def init(algorithm, dataset, seed=0):
+        statistics = jax.tree.map(jnp.asarray, views.statistics(dataset))
+        return algorithm.init(jax.random.key(seed), statistics)
+
+    return init
+
+
+@pytest.fixture(scope="session")
+def train(first_state):
+    """Trains an algorithm of one phase on a dataset and gives its last state."""
+
+    @functools.cache
+    def compiled(phase):
+        def body(carry, step):
+            state, view = carry
+            key_sample, key_update = jax.random.split(jax.random.fold_in(jax.random.key(1), step))
+            batch = phase.sample(key_sample, view)
+            return (phase.update(state, batch, key_update, step)[0], view), None
+
+        return jax.jit(
+            lambda state, view: jax.lax.scan(body, (state, view), jnp.arange(phase.num_steps))[0][0]
+        )
+
+    def run(algorithm, dataset):
+        (phase,) = algorithm.phases
+        return compiled(phase)(
+            first_state(algorithm, dataset), jax.tree.map(jnp.asarray, phase.view(dataset))
+        )
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def datasets(tmp_path_factory):
+    """Regenerated datasets of the smoke profile for two tasks, in a folder of their own."""
+    folder = tmp_path_factory.mktemp("minari")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MINARI_DATASETS_PATH", str(folder))
+        for name in ("hopper-medium", "antmaze-umaze"):
+            make(Recipe(get_task(name), PROFILES["smoke"].scale))
+        yield folder

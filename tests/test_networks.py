@@ -1,0 +1,142 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy.stats import norm
+
+from algos import networks
+
+HIDDEN = (16, 16)
+OBSERVATION_DIM, ACTION_DIM = 3, 2
+
+
+def observations(num_rows=5, scale=1.0):
+    generator = np.random.default_rng(0)
+    return jnp.asarray(scale * generator.standard_normal((num_rows, OBSERVATION_DIM)), jnp.float32)
+
+
+def actions(num_rows=5):
+    generator = np.random.default_rng(1)
+    return jnp.asarray(generator.uniform(-1.0, 1.0, (num_rows, ACTION_DIM)), jnp.float32)
+
+
+def test_a_deterministic_actor_gives_actions_in_bounds():
+    actor = networks.deterministic_actor(HIDDEN, OBSERVATION_DIM, ACTION_DIM)
+    params = actor.init(jax.random.key(0))
+    many = actor.apply(params, observations(100, scale=100.0))
+    assert many.shape == (100, ACTION_DIM)
+    assert np.abs(many).max() <= 1.0
+    assert np.abs(many).max() > 0.9
+    assert len(np.unique(np.round(many, 3), axis=0)) > 10
+    one = actor.apply(params, observations()[0])
+    assert one.shape == (ACTION_DIM,)
+    np.testing.assert_allclose(one, actor.apply(params, observations())[0], rtol=1e-5)
+
+
+def test_the_mode_of_a_gaussian_actor_is_in_bounds():
+    actor = networks.gaussian_actor(HIDDEN, OBSERVATION_DIM, ACTION_DIM)
+    params = actor.init(jax.random.key(0))
+    mode = actor.apply(params, observations(100, scale=100.0)).mode()
+    assert mode.shape == (100, ACTION_DIM)
+    assert np.abs(mode).max() <= 1.0
+    assert np.abs(mode).max() > 0.9
+    assert actor.apply(params, observations()[0]).mode().shape == (ACTION_DIM,)
+
+
+@pytest.mark.parametrize("log_std", [0.0, -1.0, 0.5])
+def test_the_log_probability_is_that_of_independent_normals(log_std):
+    actor = networks.gaussian_actor(HIDDEN, OBSERVATION_DIM, ACTION_DIM)
+    params = actor.init(jax.random.key(0))
+    params["params"]["log_std"] = jnp.array([log_std, -0.3])
+    distribution = actor.apply(params, observations())
+    std = np.exp([log_std, -0.3])
+    expected = norm.logpdf(np.asarray(actions()), np.asarray(distribution.mode()), std).sum(axis=1)
+    np.testing.assert_allclose(distribution.log_prob(actions()), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize(("log_std", "bound"), [(-9.0, -2.0), (9.0, 1.0)])
+def test_the_deviation_is_kept_in_range(log_std, bound):
+    actor = networks.gaussian_actor(HIDDEN, OBSERVATION_DIM, ACTION_DIM, log_std_range=(-2.0, 1.0))
+    params = actor.init(jax.random.key(0))
+    params["params"]["log_std"] = jnp.full(ACTION_DIM, log_std)
+    std = actor.apply(params, observations()).stddev()
+    np.testing.assert_allclose(std, np.full((5, ACTION_DIM), np.exp(bound)), rtol=1e-5)
+
+
+def test_a_fresh_gaussian_actor_has_unit_deviation():
+    actor = networks.gaussian_actor(HIDDEN, OBSERVATION_DIM, ACTION_DIM)
+    std = actor.apply(actor.init(jax.random.key(0)), observations()).stddev()
+    assert (std == 1.0).all()
+
+
+@pytest.mark.parametrize("layer_norm", [False, True])
+def test_a_value_is_one_number_per_row(layer_norm):
+    value = networks.value(HIDDEN, OBSERVATION_DIM, layer_norm=layer_norm)
+    params = value.init(jax.random.key(0))
+    values = value.apply(params, observations())
+    assert values.shape == (5,)
+    assert len(np.unique(values)) == 5
+    assert value.apply(params, observations()[0]).shape == ()
+
+
+@pytest.mark.parametrize("layer_norm", [False, True])
+def test_critics_are_an_axis_whose_members_differ(layer_norm):
+    critic = networks.critic_ensemble(HIDDEN, OBSERVATION_DIM, ACTION_DIM, layer_norm=layer_norm)
+    params = critic.init(jax.random.key(0))
+    q = critic.apply(params, observations(), actions())
+    assert q.shape == (2, 5)
+    assert (np.abs(q[0] - q[1]) > 1e-4).all()
+    for leaf in jax.tree.leaves(params):
+        assert leaf.shape[0] == 2
+    assert critic.apply(params, observations()[0], actions()[0]).shape == (2,)
+
+
+def test_there_can_be_any_number_of_critics():
+    critic = networks.critic_ensemble(HIDDEN, OBSERVATION_DIM, ACTION_DIM, num_critics=5)
+    params = jax.eval_shape(critic.init, jax.random.key(0))
+    assert {leaf.shape[0] for leaf in jax.tree.leaves(params)} == {5}
+    assert jax.eval_shape(critic.apply, params, observations(), actions()).shape == (5, 5)
+
+
+def test_critics_depend_on_the_action():
+    critic = networks.critic_ensemble(HIDDEN, OBSERVATION_DIM, ACTION_DIM)
+    params = critic.init(jax.random.key(0))
+    one = critic.apply(params, observations(), actions())
+    other = critic.apply(params, observations(), -actions())
+    assert (np.abs(one - other) > 1e-4).all()
+
+
+def test_layer_norm_adds_a_scale_and_a_bias_per_hidden_layer():
+    count = lambda **options: len(
+        jax.tree.leaves(networks.value(HIDDEN, OBSERVATION_DIM, **options).init(jax.random.key(0)))
+    )
+    assert count() == 6
+    assert count(layer_norm=True) == 10
+
+
+def test_layer_norm_makes_hidden_layers_blind_to_the_scale_of_their_input():
+    # With zero biases, the first layer's output scales with its input and is then normalised.
+    value = networks.value(HIDDEN, OBSERVATION_DIM, layer_norm=True)
+    params = value.init(jax.random.key(0))
+    small, large = (value.apply(params, observations(scale=scale)) for scale in (10.0, 1000.0))
+    np.testing.assert_allclose(small, large, rtol=1e-3, atol=1e-4)
+    plain = networks.value(HIDDEN, OBSERVATION_DIM)
+    params = plain.init(jax.random.key(0))
+    small, large = (plain.apply(params, observations(scale=scale)) for scale in (10.0, 1000.0))
+    np.testing.assert_allclose(100.0 * small, large, rtol=1e-3)
+
+
+def test_hidden_kernels_are_orthogonal_with_gain_sqrt_2():
+    value = networks.value((8, 8), 8)
+    kernels = [
+        leaf for leaf in jax.tree.leaves(value.init(jax.random.key(0))) if leaf.shape == (8, 8)
+    ]
+    assert len(kernels) == 2
+    for kernel in kernels:
+        np.testing.assert_allclose(kernel.T @ kernel, 2.0 * np.eye(8), atol=1e-5)
+
+
+def test_different_keys_give_different_networks():
+    actor = networks.deterministic_actor(HIDDEN, OBSERVATION_DIM, ACTION_DIM)
+    one, other = (actor.apply(actor.init(jax.random.key(seed)), observations()) for seed in (0, 1))
+    assert (np.abs(one - other) > 1e-5).all()
