@@ -7,7 +7,7 @@ import dataclasses
 import errno
 import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -167,7 +167,7 @@ def _list(args: ListArgs) -> int:
             (t.name, t.family, t.gymnasium_id, f"{t.num_rows:,}", *t.reference_returns)
             for t in TASKS.values()
         ]
-        header = ("task", "family", "environment", "rows at scale 1", "score 0", "score 100")
+        header = ("task", "family", "gymnasium", "D4RL rows", "score 0", "score 100")
     elif args.what == "algorithms":
         from algos.registry import ALGORITHMS
 
@@ -201,8 +201,11 @@ def _data_make(args: DataMakeArgs) -> int:
 def _data_info(args: DataInfoArgs) -> int:
     from envs.datasets.make import describe
 
-    rows = [describe(recipe) for recipe in _recipes(args)]
-    _print_table(tuple(rows[0]), (tuple(row.values()) for row in rows))
+    described = [describe(recipe) for recipe in _recipes(args)]
+    for rows in zip(*described, strict=True):
+        _print_table(tuple(rows[0]), [tuple(row.values()) for row in rows])
+        print()
+    print("10 % to 90 %: normalized scores of episodes; the rest in per cent")
     return 0
 
 
@@ -329,16 +332,15 @@ def _table(args: TableArgs) -> int:
     return 0
 
 
-def _print_table(header: tuple[str, ...], rows: Iterable[tuple[Any, ...]]) -> None:
-    grid = Table(box=None, pad_edge=False)
-    rows = [tuple(row) for row in rows]
+def _print_table(header: tuple[str, ...], rows: list[tuple[Any, ...]]) -> None:
+    grid = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
     for index, name in enumerate(header):
         numeric = all(isinstance(row[index], int | float) for row in rows)
         grid.add_column(name, justify="right" if numeric else "left", no_wrap=True)
     for row in rows:
         grid.add_row(*(f"{x:.1f}" if isinstance(x, float) else str(x) for x in row))
-    width = None if sys.stdout.isatty() else 200
-    Console(highlight=False, width=width, soft_wrap=True).print(grid)
+    # A terminal that is too narrow wraps lines; cut columns would be worse.
+    Console(highlight=False, width=200).print(grid)
 
 
 COMMANDS = {

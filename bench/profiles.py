@@ -119,7 +119,7 @@ PROFILES = {
         },
     ),
     "paper": Profile(
-        purpose="published steps, widths and batches; meant for an accelerator",
+        purpose="published steps, widths, batches; for an accelerator",
         scale=1.0,
         num_seeds=10,
         sizes={

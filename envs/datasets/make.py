@@ -186,8 +186,12 @@ def _locked(path: Path) -> Iterator[None]:
         yield
 
 
-def describe(recipe: Recipe) -> dict[str, Any]:
-    """One row of ``rl-or-bc data info`` about a dataset that exists."""
+def describe(recipe: Recipe) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What ``rl-or-bc data info`` says of a dataset that exists: its size, and its quality.
+
+    Quality is in normalized scores of whole episodes (quantiles and mean) and in per cent of rows
+    with a positive reward, of ants that reached their own goal, and of ants that flipped over.
+    """
     dataset, provenance = read(recipe.task, recipe.scale)
     returns = dataset.episode_returns
     if recipe.task.family == "antmaze":
@@ -196,19 +200,23 @@ def describe(recipe: Recipe) -> dict[str, Any]:
     scores = normalized_score(returns, recipe.task.reference_returns)
     low, median, high = np.quantile(scores, [0.1, 0.5, 0.9])
     files = [p for p in dataset_folder(recipe.dataset_id).rglob("*") if p.is_file()]
-    return {
+    size = {
         "task": recipe.task.name,
         "rows": dataset.num_rows,
         "episodes": len(scores),
-        "terminations": int(dataset.terminations.sum()),
-        "truncations": int(dataset.truncations.sum()),
-        "score 10 %": low,
-        "median": median,
-        "mean": scores.mean(),
-        "90 %": high,
-        "rewarded %": 100.0 * float((dataset.rewards > 0).mean()),
-        "reached %": 100.0 * provenance["goals_reached_fraction"],
-        "flipped %": 100.0 * provenance["flipped_fraction"],
+        "terminated": int(dataset.terminations.sum()),
+        "truncated": int(dataset.truncations.sum()),
         "MB": sum(p.stat().st_size for p in files) / 1e6,
-        "hash": provenance["hash"][:12],
+        "hash": provenance["hash"][:8],
     }
+    quality = {
+        "task": recipe.task.name,
+        "10 %": low,
+        "median": median,
+        "mean": float(scores.mean()),
+        "90 %": high,
+        "rewarded": 100.0 * float((dataset.rewards > 0).mean()),
+        "reached": 100.0 * provenance["goals_reached_fraction"],
+        "flipped": 100.0 * provenance["flipped_fraction"],
+    }
+    return size, quality
