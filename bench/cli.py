@@ -176,8 +176,8 @@ def _list(args: ListArgs) -> int:
     elif args.what == "profiles":
         from bench.profiles import PROFILES
 
-        rows = [(n, f"{p.scale:g}", p.num_seeds, p.purpose) for n, p in PROFILES.items()]
-        header = ("profile", "scale", "seeds", "purpose")
+        rows = [(n, p.num_seeds, p.purpose) for n, p in PROFILES.items()]
+        header = ("profile", "seeds", "purpose")
     else:
         raise unknown_name("list", args.what, ("tasks", "algorithms", "profiles"))
     _print_table(header, rows)
@@ -185,17 +185,21 @@ def _list(args: ListArgs) -> int:
 
 
 def _data_make(args: DataMakeArgs) -> int:
+    _collect(_recipes(args), args.overwrite)
+    return 0
+
+
+def _collect(recipes: Sequence[Any], overwrite: bool) -> None:
     from bench.display import Bars
     from envs.datasets.make import make
 
-    recipes = _recipes(args)
     with Bars("datasets") as bars:
         for number, recipe in enumerate(recipes, start=1):
             bars.started(recipe.task.name, number, len(recipes))
             progress = partial(bars.progress, total=recipe.num_rows)
-            made = make(recipe, overwrite=args.overwrite, progress=progress)
-            bars.finished(recipe.dataset_id, "made" if made else "there already")
-    return 0
+            made = make(recipe, overwrite=overwrite, progress=progress)
+            size = f"{recipe.num_rows:,} rows"
+            bars.finished(recipe.task.name, size if made else "there already")
 
 
 def _data_info(args: DataInfoArgs) -> int:
@@ -214,9 +218,10 @@ def _recipes(args: DataInfoArgs) -> list[Any]:
     from envs.behaviour.recipes import Recipe
     from envs.registry import TASKS, get_task
 
-    profile = get_profile(args.profile)
-    scale = profile.scale if args.scale is None else args.scale
-    return [Recipe(get_task(name), scale) for name in args.tasks or TASKS]
+    sizes = get_profile(args.profile).sizes
+    tasks = [get_task(name) for name in args.tasks or TASKS]
+    scales = [sizes[t.family].scale if args.scale is None else args.scale for t in tasks]
+    return [Recipe(task, scale) for task, scale in zip(tasks, scales, strict=True)]
 
 
 def _train(arguments: list[str]) -> int:
@@ -307,11 +312,9 @@ def _make_missing(planned: Sequence[Any]) -> None:
         get_source(cell.settings.source)
     regenerated = [cell for cell in planned if cell.settings.source == "regenerated"]
     recipes = [Recipe(cell.task, cell.settings.scale) for cell in regenerated]
-    missing = {r.task.name: r for r in recipes if not dataset_folder(r.dataset_id).exists()}
+    missing = dict.fromkeys(r for r in recipes if not dataset_folder(r.dataset_id).exists())
     if missing:
-        print(f"collecting {len(missing)} datasets with real MuJoCo into Minari's folder")
-        for scale in {recipe.scale for recipe in missing.values()}:
-            _data_make(DataMakeArgs(tasks=tuple(missing), scale=scale))
+        _collect(list(missing), overwrite=False)
 
 
 def _table(args: TableArgs) -> int:

@@ -67,7 +67,7 @@ def plan(task: Task, algorithm: str, profile: Profile, source: str, **overrides:
         config=config,
         settings=Settings(
             source=source,
-            scale=given.get("scale", profile.scale),
+            scale=given.get("scale", size.scale),
             seeds=tuple(range(given.get("num_seeds", profile.num_seeds))),
             eval_interval=config.num_steps // num_evaluations,
             num_episodes=given.get("num_episodes", size.num_episodes),

@@ -13,6 +13,7 @@ class Size:
     """How much is learned and looked at in one cell of a task family.
 
     Attributes:
+        scale: share of D4RL's rows in the regenerated datasets.
         num_steps: gradient steps, or None for the published number.
         batch_size: rows per step, or None for the published number.
         hidden_dims: widths of all hidden layers, or None for the published ones.
@@ -20,6 +21,7 @@ class Size:
         num_episodes: episodes per seed in each evaluation.
     """
 
+    scale: float
     num_steps: int | None = None
     batch_size: int | None = None
     hidden_dims: tuple[int, ...] | None = None
@@ -43,13 +45,11 @@ class Profile:
 
     Attributes:
         purpose: one line for ``rl-or-bc list profiles``.
-        scale: share of D4RL's rows in the regenerated datasets.
         num_seeds: seeds 0, 1, ... trained side by side.
         sizes: per task family.
     """
 
     purpose: str
-    scale: float
     num_seeds: int
     sizes: dict[str, Size]
 
@@ -57,52 +57,47 @@ class Profile:
 PROFILES = {
     "smoke": Profile(
         purpose="tests and CI: seconds a cell, learns next to nothing",
-        scale=0.002,
         num_seeds=2,
-        sizes={
-            "locomotion": Size(
+        sizes=dict.fromkeys(
+            ("locomotion", "antmaze"),
+            Size(
+                scale=0.002,
                 num_steps=200,
                 batch_size=32,
                 hidden_dims=(32, 32),
                 num_evaluations=2,
                 num_episodes=2,
             ),
-            "antmaze": Size(
-                num_steps=200,
-                batch_size=32,
-                hidden_dims=(32, 32),
-                num_evaluations=2,
-                num_episodes=2,
-            ),
-        },
+        ),
     ),
     "quick": Profile(
-        purpose="the default: the whole grid in minutes on a laptop",
-        scale=0.1,
+        purpose="the default: the whole grid in minutes on two cores",
         num_seeds=3,
         sizes={
             "locomotion": Size(
-                num_steps=20_000,
+                scale=0.1,
+                num_steps=10_000,
                 batch_size=64,
                 hidden_dims=(64, 64),
-                num_evaluations=2,
+                num_evaluations=1,
                 num_episodes=5,
             ),
             "antmaze": Size(
+                scale=0.05,
                 num_steps=20_000,
                 batch_size=64,
                 hidden_dims=(64, 64),
                 num_evaluations=1,
-                num_episodes=10,
+                num_episodes=5,
             ),
         },
     ),
     "cpu": Profile(
         purpose="an overnight run on a few cores",
-        scale=0.4,
         num_seeds=3,
         sizes={
             "locomotion": Size(
+                scale=0.4,
                 num_steps=100_000,
                 batch_size=128,
                 hidden_dims=(128, 128),
@@ -110,6 +105,7 @@ PROFILES = {
                 num_episodes=10,
             ),
             "antmaze": Size(
+                scale=0.4,
                 num_steps=200_000,
                 batch_size=64,
                 hidden_dims=(256, 256),
@@ -120,11 +116,10 @@ PROFILES = {
     ),
     "paper": Profile(
         purpose="published steps, widths, batches; for an accelerator",
-        scale=1.0,
         num_seeds=10,
         sizes={
-            "locomotion": Size(num_evaluations=10, num_episodes=10),
-            "antmaze": Size(num_evaluations=10, num_episodes=100),
+            "locomotion": Size(scale=1.0, num_evaluations=10, num_episodes=10),
+            "antmaze": Size(scale=1.0, num_evaluations=10, num_episodes=100),
         },
     ),
 }

@@ -66,5 +66,6 @@ def datasets(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MINARI_DATASETS_PATH", str(folder))
         for name in ("hopper-medium", "antmaze-umaze"):
-            make(Recipe(get_task(name), PROFILES["smoke"].scale))
+            task = get_task(name)
+            make(Recipe(task, PROFILES["smoke"].sizes[task.family].scale))
         yield folder

@@ -43,7 +43,7 @@ LEVELS = {
     "walker2d": Levels(60.0, (30.0, 85.0), 97.0),
 }
 NUM_EVALUATION_EPISODES = 20
-NUM_CANDIDATES = 8
+NUM_CANDIDATES = 16
 
 
 def main(names: list[str]) -> int:
@@ -70,20 +70,18 @@ def main(names: list[str]) -> int:
 def choose(name: str, folder: Path, report: Callable[[str], None]) -> None:
     """Pick medium, expert and replay policies among the snapshots in ``folder``.
 
-    medium: the nearest to its level; expert: the best of those with the highest training score;
-    replay: spread evenly over training up to medium.
+    medium: the nearest to its level among those that trained there; expert: the best of those
+    with the highest training scores; replay: spread evenly over training up to medium.
 
     Raises:
         InputError: no snapshot is fit to be medium.
     """
     levels, snapshots = LEVELS[name], sac.list_snapshots(folder)
     by_distance = sorted(snapshots, key=lambda s: abs(s[1] - levels.medium))
-    low, high = levels.medium_range
-    measured = ((s[0], s[2], evaluate(name, s[2], folder)) for s in by_distance[:NUM_CANDIDATES])
-    medium = next((m for m in measured if low <= m[2] <= high), None)
-    if medium is None:
+    measured = [(s[0], s[2], evaluate(name, s[2], folder)) for s in by_distance[:NUM_CANDIDATES]]
+    medium_step, stem, score = min(measured, key=lambda m: abs(m[2] - levels.medium))
+    if not levels.medium_range[0] <= score <= levels.medium_range[1]:
         raise InputError(f"no snapshot of {name} in {folder} is medium; train it longer")
-    medium_step, stem, score = medium
     policy.load(stem, folder).save(f"{name}-medium")
     report(f"{name}: medium from step {medium_step:,}, score {score:.1f}")
 

@@ -141,21 +141,25 @@ def _write(recipe: Recipe, episodes: list[Episode], work: Path) -> None:
         for i, e in enumerate(episodes)
     ]
     spec = task.spec
+    metadata = {
+        "env_spec": gymnasium.spec(task.gymnasium_id).to_json(),
+        "ref_min_score": task.reference_returns[0],
+        "ref_max_score": task.reference_returns[1],
+        METADATA_KEY: json.dumps(provenance),
+    }
     with _minari_root(work / "minari"), warnings.catch_warnings():
-        # minari and gymnasium warn about absent author fields and about -v4 environments.
+        # minari warns about absent author fields, and that it was given no environment: it would
+        # build one, only to read from it what is known here.
         warnings.simplefilter("ignore")
         made = minari.create_dataset_from_buffers(
             recipe.dataset_id,
             buffers,
-            env=gymnasium.spec(task.gymnasium_id),
             observation_space=gymnasium.spaces.Box(-np.inf, np.inf, (spec.observation_dim,)),
             action_space=gymnasium.spaces.Box(-1.0, 1.0, (spec.action_dim,)),
             algorithm_name="SAC" if task.family == "locomotion" else "PPO and waypoints",
-            ref_min_score=task.reference_returns[0],
-            ref_max_score=task.reference_returns[1],
             requirements=[f"mujoco=={version('mujoco')}"],
         )
-        made.storage.update_metadata({METADATA_KEY: json.dumps(provenance)})
+        made.storage.update_metadata(metadata)
 
 
 @contextlib.contextmanager

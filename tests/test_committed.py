@@ -1,0 +1,43 @@
+"""What the repository says of itself: committed tables, README, behaviour policies."""
+
+from pathlib import Path
+
+import pytest
+
+from bench import table
+from envs.behaviour import policy
+from envs.behaviour.recipes import Recipe
+from envs.registry import TASKS
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def test_the_committed_tables_are_what_the_committed_scores_give():
+    folders = table.find(ROOT / "results")
+    assert folders
+    assert [path for folder in folders for path in table.stale(folder)] == []
+
+
+def test_the_readme_shows_the_table_that_the_default_printed():
+    text = (ROOT / "README.md").read_text()
+    block = text.split("<!-- table: results/regenerated/quick/table1.md -->\n")[1]
+    block = block.split("<!-- end of table -->")[0]
+    assert block == (ROOT / "results" / "regenerated" / "quick" / "table1.md").read_text()
+
+
+def test_the_committed_quick_table_has_no_empty_cell():
+    text = (ROOT / "results" / "regenerated" / "quick" / "table1.md").read_text()
+    assert "| - |" not in text
+    assert all(f"| {name} |" in text for name in TASKS)
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_every_policy_that_a_recipe_needs_is_committed(name):
+    for part, _ in Recipe(TASKS[name], 1.0).parts:
+        assert policy.load(part).kernels
+
+
+def test_the_policies_take_less_than_ten_megabytes():
+    files = list(policy.POLICY_FOLDER.glob("*.npz"))
+    assert files
+    assert sum(path.stat().st_size for path in files) < 10e6
