@@ -5,7 +5,8 @@ Source: Kostrikov et al. 2021 (arXiv:2110.06169); ikostrikov/implicit_q_learning
 theirs: V, then the actor with the new V, then Q with the new V, then the target of Q.
 
 Departures: none at published sizes. In smaller profiles (``Config.resized``) observations are
-normalised and the critics have layer norm, without which short runs of narrow nets learn little.
+normalised, the critics have layer norm, and short runs weigh advantages less; without these, short
+runs of narrow nets learn little.
 """
 
 from __future__ import annotations
@@ -20,6 +21,10 @@ from flax import struct
 from algos import core, losses, networks, sampling
 from envs import views
 from envs.types import EnvSpec
+
+# Measured on regenerated walker2d-medium, 10,000 steps: 12 at the published temperature, 43 at a
+# third of it, 45 at a sixth.
+_STEPS_TO_TRUST_ADVANTAGES = 50_000
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -60,12 +65,22 @@ class Config(core.Config):
         self.require("reward_transform", self.reward_transform in known, f"one of {known}")
 
     def resized(self, *, num_steps: int, batch_size: int, hidden_dims: tuple[int, ...]) -> Config:
-        """Smaller runs take longer steps, on inputs of one scale, with steadier critics."""
+        """Smaller runs take longer steps, on inputs of one scale, with steadier critics.
+
+        In a short run the critics are young and much of an advantage is noise, which the published
+        temperature would multiply into weights at their cap; so it grows with the steps up to
+        ``_STEPS_TO_TRUST_ADVANTAGES``.
+        """
         resized = super().resized(
             num_steps=num_steps, batch_size=batch_size, hidden_dims=hidden_dims
         )
+        trust = min(1.0, num_steps / _STEPS_TO_TRUST_ADVANTAGES)
         return dataclasses.replace(
-            resized, learning_rate=1e-3, normalize_observations=True, layer_norm=True
+            resized,
+            learning_rate=1e-3,
+            inverse_temperature=trust * self.inverse_temperature,
+            normalize_observations=True,
+            layer_norm=True,
         )
 
 
