@@ -19,7 +19,8 @@ logging.getLogger("absl").setLevel(logging.ERROR)  # orbax reports every file it
 
 def save(folder: Path, states: core.State, phase: int, step: int) -> None:
     """Write ``folder/<phase>-<step>``, whole or not at all, and keep the newest ``KEPT`` only."""
-    orbax.save(folder / f"{phase}-{step}", states, overwrite=True)
+    # orbax takes absolute paths only.
+    orbax.save(folder.absolute() / f"{phase}-{step}", states, overwrite=True)
     for _, _, path in _list(folder)[KEPT:]:
         shutil.rmtree(path)
 
@@ -39,7 +40,7 @@ def load(
     )
     for phase, step, path in _list(folder):
         try:
-            return orbax.load(path, abstract), phase, step
+            return orbax.load(path.absolute(), abstract), phase, step
         except Exception as error:  # orbax, tensorstore and the file system each raise their own
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
             report(f"checkpoint {path} cannot be read ({reason[:200]}); going back to the last one")

@@ -15,9 +15,7 @@ class Bars:
 
     def __init__(self, unit: str, console: Console | None = None) -> None:
         """``unit`` is what the whole counts, such as ``cells``."""
-        # 100 columns where output is no terminal, so that a log line is not broken at 80.
         self._console = console or Console(highlight=False, soft_wrap=True)
-        self._unit = unit
         self._start = time.monotonic()
         self._progress = Progress(
             TextColumn("{task.description:<34.34}"),
