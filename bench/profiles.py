@@ -76,7 +76,7 @@ PROFILES = {
         sizes={
             "locomotion": Size(
                 scale=0.1,
-                num_steps=15_000,
+                num_steps=12_000,
                 batch_size=64,
                 hidden_dims=(64, 64),
                 num_evaluations=1,
