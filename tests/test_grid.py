@@ -74,9 +74,7 @@ def test_a_part_of_the_grid_leaves_the_other_cells_in_the_table(finished):
     assert published(finished) == before
 
 
-def test_results_can_go_to_a_relative_folder_as_they_do_by_default(
-    datasets, tmp_path, monkeypatch
-):
+def test_results_can_go_to_a_relative_folder_as_they_do_by_default(datasets, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     arguments = ["grid", "--profile", "smoke", "--tasks", "hopper-medium", "--algorithms", "bc"]
     assert cli.main(arguments) == 0
