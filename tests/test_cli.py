@@ -43,7 +43,10 @@ def test_list_names_what_there_is(what, found, capsys):
         (["train", "iql", "antmaze-umaz"], "did you mean 'antmaze-umaze'?"),
         (["train", "bc", "hopper-medium", "--num-seeds", "0"], "num_seeds must be at least 1"),
         (["train", "bc", "hopper-medium", "--num-steps", "0"], "num_steps must be at least 1"),
-        (["train", "bc", "hopper-medium", "--num-steps", "7"], "is not divisible by"),
+        (
+            ["train", "bc", "hopper-medium", "--num-steps", "7", "--num-evaluations", "2"],
+            "num_steps 7 is not divisible by num_evaluations 2",
+        ),
         (["train", "iql", "hopper-medium", "--expectile", "1.5"], "expectile must be between"),
         (["data", "info", "--scale", "2"], "scale 2 is not above 0 and at most 1"),
         (["data", "info", "--tasks", "hopper-medium", "--scale", "0.5"], "data make --tasks hop"),
