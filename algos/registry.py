@@ -8,7 +8,7 @@ from types import ModuleType
 from typing import Any
 
 from algos import bc, core, iql
-from envs.registry import unknown_name
+from envs.registry import look_up
 from envs.types import EnvSpec
 
 
@@ -62,6 +62,4 @@ def get_algorithm(name: str) -> Entry:
     Raises:
         InputError: no such algorithm; the nearest name is in the message.
     """
-    if name not in ALGORITHMS:
-        raise unknown_name("algorithm", name, ALGORITHMS)
-    return ALGORITHMS[name]
+    return look_up("algorithm", name, ALGORITHMS)

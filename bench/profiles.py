@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from algos import core
-from envs.registry import unknown_name
+from envs.registry import look_up
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -131,6 +131,4 @@ def get_profile(name: str) -> Profile:
     Raises:
         InputError: no such profile; the nearest name is in the message.
     """
-    if name not in PROFILES:
-        raise unknown_name("profile", name, PROFILES)
-    return PROFILES[name]
+    return look_up("profile", name, PROFILES)

@@ -5,12 +5,15 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from typing import TypeVar
 
 from envs.antmaze import AntMaze
 from envs.locomotion import Locomotion
 from envs.scores import REFERENCE_RETURNS
 from envs.types import Environment, EnvSpec, InputError
+
+Entry = TypeVar("Entry")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -117,9 +120,18 @@ def get_task(name: str) -> Task:
     Raises:
         InputError: no such task; the nearest name is in the message.
     """
-    if name not in TASKS:
-        raise unknown_name("task", name, TASKS)
-    return TASKS[name]
+    return look_up("task", name, TASKS)
+
+
+def look_up(kind: str, name: str, table: Mapping[str, Entry]) -> Entry:
+    """The entry of ``table`` called ``name``; ``kind`` is what the message calls it.
+
+    Raises:
+        InputError: no such entry; the nearest name is in the message.
+    """
+    if name not in table:
+        raise unknown_name(kind, name, table)
+    return table[name]
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> InputError:

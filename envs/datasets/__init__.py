@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from envs.datasets import regenerated
-from envs.registry import Task, unknown_name
+from envs.registry import Task, look_up
 from envs.types import Dataset
 
 Provenance = dict[str, Any]
@@ -33,9 +33,7 @@ def get_source(name: str) -> Source:
     Raises:
         InputError: no such source; the nearest name is in the message.
     """
-    if name not in SOURCES:
-        raise unknown_name("source", name, SOURCES)
-    return SOURCES[name]
+    return look_up("source", name, SOURCES)
 
 
 def load(task: Task, source: str, scale: float) -> tuple[Dataset, Provenance]:
