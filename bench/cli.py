@@ -143,7 +143,7 @@ def _dispatch(arguments: list[str]) -> int:
         name = " ".join(arguments[:words])
         if name in COMMANDS:
             command, rest = COMMANDS[name], arguments[words:]
-            if command.arguments is TrainArgs:
+            if command.run is _train:  # parses for itself: its options depend on the method
                 return _train(rest)
             return command.run(tyro.cli(command.arguments, args=rest, prog=f"rl-or-bc {name}"))
     if not arguments or arguments[0] in ("-h", "--help"):
@@ -350,7 +350,7 @@ COMMANDS = {
     "list": Command(ListArgs, _list),
     "data make": Command(DataMakeArgs, _data_make),
     "data info": Command(DataInfoArgs, _data_info),
-    "train": Command(TrainArgs, lambda args: EXIT_USAGE),
+    "train": Command(TrainArgs, _train),
     "grid": Command(GridArgs, _grid),
     "table": Command(TableArgs, _table),
 }
