@@ -9,7 +9,7 @@ from envs.behaviour import mlp, policy, sac
 from envs.behaviour.progress import load_progress, save_progress
 
 CONFIG = sac.Config(hidden_dims=(8, 8), batch_size=4, replay_rows=6)
-TX = optax.adam(CONFIG.learning_rate)
+TX = optax.scale_by_adam()
 
 
 # The online trainers are not held to the rule that shapes must have equal rank.
@@ -125,9 +125,27 @@ def updated():
         "next_observations": generator.standard_normal((4, 3)),
     }
     batch = {name: jnp.asarray(value, jnp.float32) for name, value in batch.items()}
-    update = jax.jit(lambda state, batch: sac._update(state, batch, CONFIG, TX))
+    update = jax.jit(lambda state, batch: sac._update(state, batch, 5e-4, CONFIG, TX))
     elsewhere = batch | {"next_observations": batch["next_observations"].at[1].add(5.0)}
     return first_state(0), update(first_state(0), batch), update(first_state(0), elsewhere)
+
+
+def test_the_first_step_of_a_parameter_is_as_long_as_the_learning_rate(updated):
+    before, after, _ = updated
+    moved = np.concatenate(
+        [
+            np.ravel(b - a)
+            for a, b in zip(*map(jax.tree.leaves, (before.critics, after.critics)), strict=True)
+        ]
+    )
+    # Adam's first step has the learning rate's length, down the gradient, where there is one.
+    assert np.abs(moved).max() == pytest.approx(5e-4, rel=1e-2)
+
+
+def test_the_learning_rate_falls_over_the_last_steps_only():
+    config = sac.Config(max_steps=100, decay_steps=40, learning_rate=1e-3)
+    rates = [float(sac.learning_rate_schedule(config)(step)) for step in (0, 60, 80, 100)]
+    assert rates == pytest.approx([1e-3, 1e-3, 0.525e-3, 0.05e-3])
 
 
 def test_what_follows_a_terminated_row_does_not_reach_the_critics(updated):

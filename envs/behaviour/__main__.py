@@ -30,17 +30,19 @@ class Levels:
         medium: what the medium policy should score; about what D4RL's medium data does.
         medium_range: what it may score.
         expert: training stops at this score.
+        max_steps: or after this many environment steps.
     """
 
     medium: float
     medium_range: tuple[float, float]
     expert: float
+    max_steps: int
 
 
 LEVELS = {
-    "halfcheetah": Levels(40.0, (30.0, 50.0), 84.0),
-    "hopper": Levels(42.0, (30.0, 50.0), 97.0),
-    "walker2d": Levels(60.0, (30.0, 85.0), 97.0),
+    "halfcheetah": Levels(40.0, (30.0, 50.0), 84.0, 2_100_000),
+    "hopper": Levels(42.0, (30.0, 50.0), 97.0, 1_400_000),
+    "walker2d": Levels(60.0, (30.0, 85.0), 97.0, 1_400_000),
 }
 NUM_EVALUATION_EPISODES = 20
 NUM_CANDIDATES = 16
@@ -59,7 +61,7 @@ def main(names: list[str]) -> int:
         if name == "ant":
             ppo.train(0, ppo.Config(), folder / name, report).save("ant")
         elif name in LEVELS:
-            config = sac.Config(target_score=LEVELS[name].expert)
+            config = sac.Config(max_steps=LEVELS[name].max_steps, target_score=LEVELS[name].expert)
             sac.train(name, 0, config, folder / name, report)
             choose(name, folder / name, report)
         else:
