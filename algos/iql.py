@@ -22,10 +22,6 @@ from algos import core, losses, networks, sampling
 from envs import views
 from envs.types import EnvSpec
 
-# Measured on regenerated walker2d-medium, 10,000 steps: 12 at the published temperature, 43 at a
-# third of it, 45 at a sixth.
-_STEPS_TO_TRUST_ADVANTAGES = 50_000
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Config(core.Config):
@@ -67,18 +63,16 @@ class Config(core.Config):
     def resized(self, *, num_steps: int, batch_size: int, hidden_dims: tuple[int, ...]) -> Config:
         """Smaller runs take longer steps, on inputs of one scale, with steadier critics.
 
-        In a short run the critics are young and much of an advantage is noise, which the published
-        temperature would multiply into weights at their cap; so it grows with the steps up to
-        ``_STEPS_TO_TRUST_ADVANTAGES``.
+        Much of a young critic's advantage is noise, which the published temperature would multiply
+        into weights at their cap; so it grows with the steps.
         """
         resized = super().resized(
             num_steps=num_steps, batch_size=batch_size, hidden_dims=hidden_dims
         )
-        trust = min(1.0, num_steps / _STEPS_TO_TRUST_ADVANTAGES)
         return dataclasses.replace(
             resized,
             learning_rate=1e-3,
-            inverse_temperature=trust * self.inverse_temperature,
+            inverse_temperature=core.trust_in_critics(num_steps) * self.inverse_temperature,
             normalize_observations=True,
             layer_norm=True,
         )

@@ -1,13 +1,14 @@
-"""The columns of Table 1, one line each."""
+"""The columns of Table 1 and their variants, one line each."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
-from types import ModuleType
+import importlib
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
-from algos import bc, core, iql
+from algos import core
 from envs.registry import look_up
 from envs.types import EnvSpec
 
@@ -20,6 +21,7 @@ class Entry:
         title: what the table calls it.
         style: ``imitation`` or ``offline RL``, the post's two sides.
         paper: where it comes from.
+        told: what the policy is told at evaluation, beside observations and rewards.
         default: settings of a family without its own entry in ``configs``.
         configs: settings per task family.
         make: (config, spec) -> Algorithm.
@@ -28,6 +30,7 @@ class Entry:
     title: str
     style: str
     paper: str
+    told: str
     default: core.Config
     configs: dict[str, core.Config]
     make: Callable[[Any, EnvSpec], core.Algorithm]
@@ -37,23 +40,79 @@ class Entry:
         return self.configs.get(family, self.default)
 
 
-def _entry(module: ModuleType, title: str, style: str, paper: str, **changes: Any) -> Entry:
-    """A column made of a method's file, with ``changes`` to its settings for a variant."""
+def _entry(
+    module_name: str,
+    title: str,
+    style: str,
+    paper: str,
+    told: str = "nothing",
+    *,
+    antmaze: Mapping[str, Any] = MappingProxyType({}),
+    **changes: Any,
+) -> Entry:
+    """A column made of a method's file, with ``changes`` to its settings for a variant.
+
+    ``antmaze`` holds further changes to that family's settings.
+    """
+    module = importlib.import_module(f"algos.{module_name}")
+    default = dataclasses.replace(module.Config(), **changes)
+    configs = {k: dataclasses.replace(c, **changes) for k, c in module.CONFIGS.items()}
+    if antmaze:
+        configs["antmaze"] = dataclasses.replace(configs.get("antmaze", default), **antmaze)
     return Entry(
         title=title,
         style=style,
         paper=paper,
-        default=dataclasses.replace(module.Config(), **changes),
-        configs={k: dataclasses.replace(c, **changes) for k, c in module.CONFIGS.items()},
+        told=told,
+        default=default,
+        configs=configs,
         make=module.make,
     )
 
 
-ALGORITHMS = {
-    "bc": _entry(bc, "BC", "imitation", "Pomerleau 1988"),
-    "bc_10pct": _entry(bc, "10%BC", "imitation", "arXiv:2106.01345", top_fraction=0.1),
-    "iql": _entry(iql, "IQL", "offline RL", "arXiv:2110.06169"),
+# In the post's order: imitation first.
+TABLE1 = {
+    "bc": _entry("bc", "BC", "imitation", "Pomerleau 1988"),
+    "bc_10pct": _entry("bc", "10%BC", "imitation", "arXiv:2106.01345", top_fraction=0.1),
+    "onestep": _entry("onestep", "Onestep RL", "imitation", "arXiv:2106.08909"),
+    "dt": _entry("dt", "DT", "imitation", "arXiv:2106.01345", "a return"),
+    "rvs_r": _entry(
+        "rvs", "RvS-R", "imitation", "arXiv:2112.10751", "a return", condition="return"
+    ),
+    "rvs_g": _entry("rvs", "RvS-G", "imitation", "arXiv:2112.10751", "the goal", condition="goal"),
+    "td3_bc": _entry("td3_bc", "TD3+BC", "offline RL", "arXiv:2106.06860"),
+    "cql": _entry("cql", "CQL", "offline RL", "arXiv:2006.04779"),
+    "iql": _entry("iql", "IQL", "offline RL", "arXiv:2110.06169"),
 }
+
+# Run when named. Sources: the methods' files, under Departures.
+VARIANTS = {
+    "onestep_reverse_kl": _entry(
+        "onestep", "Onestep RL, reverse KL", "imitation", "arXiv:2106.08909",
+        improvement="reverse_kl",
+    ),
+    "onestep_easy_bcq": _entry(
+        "onestep", "Onestep RL, easy BCQ", "imitation", "arXiv:2106.08909",
+        improvement="easy_bcq", num_steps=2_500_000,
+    ),
+    "td3_bc_corl": _entry(
+        "td3_bc", "TD3+BC as in CORL", "offline RL", "arXiv:2210.07105",
+        antmaze={"normalize_observations": True, "reward_transform": "minus_one"},
+    ),
+    "cql_lagrange": _entry(
+        "cql", "CQL, learned weight", "offline RL", "arXiv:2006.04779", target_gap=5.0
+    ),
+    "cql_max_backup": _entry(
+        "cql", "CQL, max backup", "offline RL", "young-geng/CQL#2", max_backup=True,
+        antmaze={"target_gap": 0.2, "reward_transform": "plus_minus_five"},
+    ),
+    "iql_corl": _entry(
+        "iql", "IQL as in CORL", "offline RL", "arXiv:2210.07105", normalize_observations=True,
+        reward_transform="raw", antmaze={"reward_transform": "minus_one"},
+    ),
+}  # fmt: skip
+
+ALGORITHMS = TABLE1 | VARIANTS
 
 
 def get_algorithm(name: str) -> Entry:

@@ -17,6 +17,7 @@ import fcntl
 import functools
 import hashlib
 import json
+import math
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
@@ -212,7 +213,8 @@ def _train(
             results.write_rows(folder / name, _concatenate(rows))
         checkpoint.save(folder / "checkpoint", states, phase, step)
 
-    chunk = chunk_steps(settings.eval_interval)
+    # One length for all, so that no chunk runs past a phase or past an evaluation.
+    chunk = chunk_steps(math.gcd(settings.eval_interval, *(phase.num_steps for phase in phases)))
     for index in range(first_phase, len(phases)):
         view = jax.device_put(phases[index].view(dataset))
         keys = stream(settings.seeds, TRAIN + index)
@@ -272,6 +274,7 @@ def _circumstances(cell: Cell, dataset_provenance: dict[str, Any]) -> dict[str, 
     return {
         "title": entry.title,
         "style": entry.style,
+        "told": entry.told,
         "dataset_provenance": dataset_provenance,
         "episode_seeds": episode_seeds(cell.settings.seeds, cell.settings.num_episodes).tolist(),
         "device": f"{device.platform}: {device.device_kind}",

@@ -62,7 +62,7 @@ class GridArgs:
     tasks: Names = ()
     """which tasks; all of them by default"""
     algorithms: Names = ()
-    """which algorithms; all of them by default"""
+    """which algorithms; the columns of Table 1 by default"""
     source: str = "regenerated"
     """where the data come from"""
     results: Path = Path("results")
@@ -171,8 +171,8 @@ def _list(args: ListArgs) -> int:
     elif args.what == "algorithms":
         from algos.registry import ALGORITHMS
 
-        rows = [(n, e.title, e.style, e.paper) for n, e in ALGORITHMS.items()]
-        header = ("algorithm", "column", "style", "paper")
+        rows = [(n, e.title, e.style, e.told, e.paper) for n, e in ALGORITHMS.items()]
+        header = ("algorithm", "column", "family", "told", "paper")
     elif args.what == "profiles":
         from bench.profiles import PROFILES
 
@@ -268,7 +268,7 @@ def _train(arguments: list[str]) -> int:
 
 
 def _grid(args: GridArgs) -> int:
-    from algos.registry import ALGORITHMS, get_algorithm
+    from algos.registry import TABLE1, get_algorithm
     from bench import grid
     from bench.display import Bars
     from bench.profiles import get_profile
@@ -276,7 +276,7 @@ def _grid(args: GridArgs) -> int:
 
     profile = get_profile(args.profile)
     tasks = [get_task(name) for name in args.tasks or TASKS]
-    algorithms = list(args.algorithms or ALGORITHMS)
+    algorithms = list(args.algorithms or TABLE1)
     for name in algorithms:
         get_algorithm(name)
     planned = [grid.plan(t, a, profile, args.source) for t in tasks for a in algorithms]
@@ -285,8 +285,9 @@ def _grid(args: GridArgs) -> int:
     with Bars("cells") as bars:
         failures = grid.run(planned, args.profile, args.results, bars)
     folder = args.results / args.source / args.profile
-    if (folder / "table1.md").exists():
-        print("\n" + (folder / "table1.md").read_text() + f"\nwritten to {folder}")
+    if (folder / "scores.csv").exists():
+        print()
+        _print_scores(folder)
     for line in failures:
         print(f"error: {line}", file=sys.stderr)
     return EXIT_FAILED if failures else 0
@@ -331,8 +332,18 @@ def _table(args: TableArgs) -> int:
             )
         return EXIT_FAILED if stale else 0
     for folder in folders:
-        print(table.write(folder))
+        table.write(folder)
+        _print_scores(folder)
     return 0
+
+
+def _print_scores(folder: Path) -> None:
+    from bench import table
+
+    summary, columns = table.load(folder)
+    Console(highlight=False, width=80).print(table.render_text(summary, columns))
+    print("* offline RL; the other columns imitate. Means over seeds; deviations, published")
+    print(f"scores and notes: {folder / 'table1.md'}\n")
 
 
 def _print_table(header: tuple[str, ...], rows: list[tuple[Any, ...]]) -> None:

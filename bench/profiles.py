@@ -75,16 +75,16 @@ PROFILES = {
         num_seeds=3,
         sizes={
             "locomotion": Size(
-                scale=0.1,
-                num_steps=12_000,
+                scale=0.08,
+                num_steps=10_000,
                 batch_size=64,
                 hidden_dims=(64, 64),
                 num_evaluations=1,
                 num_episodes=5,
             ),
             "antmaze": Size(
-                scale=0.05,
-                num_steps=20_000,
+                scale=0.04,
+                num_steps=10_000,
                 batch_size=64,
                 hidden_dims=(64, 64),
                 num_evaluations=1,

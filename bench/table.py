@@ -1,16 +1,19 @@
 """Tables from raw rows. Imports no JAX, so it is instant and runs anywhere.
 
 A cell is the mean over seeds, and the standard deviation over seeds (ddof 1), of the *last*
-evaluation: each return is normalized, then averaged over the seed's episodes.
+evaluation: each return is normalized, then averaged over the seed's episodes. Published scores
+stand under ours.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from rich.table import Table
 
 from bench import results
 from envs.registry import FAMILIES, TASKS
@@ -30,6 +33,21 @@ TABLE_COLUMNS = (
     "profile",
     "cell_hash",
 )
+
+# Kept with the code, not with a user's results.
+PUBLISHED = Path(__file__).parent.parent / "results" / "published.csv"
+# The papers that the post names for its numbers; published.csv holds other reports as well.
+POST_SOURCES = ("arXiv:2110.06169 Table 1", "arXiv:2112.10751")
+
+Published = dict[tuple[str, str], tuple[float, str]]
+
+
+class Column(NamedTuple):
+    """A method's heading: title, ``imitation`` or ``offline RL``, what it is told at evaluation."""
+
+    title: str
+    style: str
+    told: str
 
 
 def summarize(rows: pd.DataFrame, provenance: dict[str, Any], profile: str) -> pd.DataFrame:
@@ -79,58 +97,115 @@ def summarize(rows: pd.DataFrame, provenance: dict[str, Any], profile: str) -> p
     return pd.DataFrame(summary, columns=list(TABLE_COLUMNS))
 
 
-def render_markdown(summary: pd.DataFrame, titles: dict[str, str]) -> str:
+def render_markdown(summary: pd.DataFrame, columns: dict[str, Column], published: Published) -> str:
     """The table as Markdown: tasks down, methods across, family averages where complete.
 
     Args:
         summary: what ``summarize`` gives.
-        titles: algorithm -> column heading.
+        columns: algorithm -> what heads its column.
+        published: what ``read_published`` gives.
     """
     cells = {(row.task, row.algorithm): row for row in summary.itertuples()}
+    styles = [column.style for column in columns.values()]
     lines = [
         f"Normalized scores (0 random, 100 reference): {_describe(summary)}",
         "",
-        "| task | " + " | ".join(titles.values()) + " |",
-        "|---|" + "---:|" * len(titles),
+        _line("task", [column.title for column in columns.values()]),
+        "|---|" + "---:|" * len(columns),
+        _line("", [f"*{style}*" for style in styles]),
     ]
     for family in FAMILIES:
         tasks = [name for name, task in TASKS.items() if task.family == family]
-        shown = [task for task in tasks if any((task, a) in cells for a in titles)]
+        shown = [task for task in tasks if any((task, a) in cells for a in columns)]
         for task in shown:
-            texts = [_text(cells.get((task, algorithm))) for algorithm in titles]
-            lines.append(f"| {task} | " + " | ".join(texts) + " |")
+            lines.append(_line(task, [_text(cells.get((task, a))) for a in columns]))
+            lines.append(_published_line(task, columns, published))
         if shown:
-            texts = []
-            for algorithm in titles:
-                row = [cells.get((task, algorithm)) for task in tasks]
-                whole = all(cell is not None for cell in row)
-                texts.append(f"**{np.mean([c.mean for c in row if c]):.1f}**" if whole else "-")
-            lines.append(f"| **{family} average** | " + " | ".join(texts) + " |")
+            average = f"{family} average"
+            ours = [_average(cells.get((task, a)) for task in tasks) for a in columns]
+            lines.append(
+                _line(f"**{average}**", [text if text == "-" else f"**{text}**" for text in ours])
+            )
+            lines.append(_published_line(average, columns, published))
+    lines += ["", *_notes(summary, columns)]
     return "\n".join(lines) + "\n"
 
 
-def build(folder: Path) -> dict[str, str]:
-    """File name -> content of every table that ``folder``'s raw rows give.
+def render_text(summary: pd.DataFrame, columns: dict[str, Column]) -> Table:
+    """The means alone, narrow enough for a terminal of 80 columns."""
+    cells = {(row.task, row.algorithm): row for row in summary.itertuples()}
+    text = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    text.add_column("task", no_wrap=True)
+    for column in columns.values():
+        mark = "" if column.style == "imitation" else "*"
+        text.add_column(
+            f"{column.title}{mark}".replace(" ", "\n").replace("+", "\n+"), justify="right"
+        )
+    for family in FAMILIES:
+        tasks = [name for name, task in TASKS.items() if task.family == family]
+        shown = [task for task in tasks if any((task, a) in cells for a in columns)]
+        for task in shown:
+            row = [cells.get((task, a)) for a in columns]
+            text.add_row(task, *("-" if cell is None else f"{cell.mean:.1f}" for cell in row))
+        if shown:
+            ours = [_average(cells.get((task, a)) for task in tasks) for a in columns]
+            text.add_row(f"{family} average", *ours, style="bold")
+    return text
+
+
+def read_published() -> Published:
+    """(task or family average, algorithm) -> (score, D4RL version), as the post's sources print it.
+
+    Averages are taken where a source has every task of the family.
+    """
+    rows = results.read_rows(PUBLISHED, ("task", "version", "algorithm", "score", "source"))
+    rows = rows[rows["source"].str.startswith(POST_SOURCES)]
+    published: Published = {
+        (str(task), str(algorithm)): (float(score), str(version))
+        for task, version, algorithm, score, _ in rows.to_numpy()
+    }
+    for family in FAMILIES:
+        tasks = [name for name, task in TASKS.items() if task.family == family]
+        for algorithm in rows["algorithm"].unique():
+            found = [published[task, algorithm] for task in tasks if (task, algorithm) in published]
+            if len(found) == len(tasks):
+                mean = float(np.mean([score for score, _ in found]))
+                published[f"{family} average", algorithm] = (mean, found[0][1])
+    return published
+
+
+def load(folder: Path) -> tuple[pd.DataFrame, dict[str, Column]]:
+    """The summary of ``folder``'s raw rows, and what heads its columns.
 
     Args:
         folder: ``results/<source>/<profile>`` with ``scores.csv`` and ``provenance.json``.
     """
     rows = results.read_rows(folder / "scores.csv", results.SCORE_COLUMNS)
     provenance = results.read_json(folder / "provenance.json")
-    summary = summarize(rows, provenance, folder.name)
-    titles = {facts["algorithm"]: facts["title"] for facts in provenance.values()}
+    columns = {
+        facts["algorithm"]: Column(facts["title"], facts["style"], facts["told"])
+        for facts in provenance.values()
+    }
+    return summarize(rows, provenance, folder.name), columns
+
+
+def build(folder: Path) -> dict[str, str]:
+    """File name -> content of every table that ``folder``'s raw rows give."""
+    summary, columns = load(folder)
+    published = read_published()
+    keys = zip(summary["task"], summary["algorithm"], strict=True)
+    scores = [published.get(key, (np.nan, ""))[0] for key in keys]
+    with_published = summary.assign(published=scores)
     return {
-        "table1.csv": summary.to_csv(index=False, float_format="%.4f", lineterminator="\n"),
-        "table1.md": render_markdown(summary, titles),
+        "table1.csv": with_published.to_csv(index=False, float_format="%.4f", lineterminator="\n"),
+        "table1.md": render_markdown(summary, columns, published),
     }
 
 
-def write(folder: Path) -> str:
-    """Write the tables of ``folder`` and return the Markdown one."""
-    tables = build(folder)
-    for name, text in tables.items():
+def write(folder: Path) -> None:
+    """Write the tables of ``folder``."""
+    for name, text in build(folder).items():
         results.write_text(folder / name, text)
-    return tables["table1.md"]
 
 
 def stale(folder: Path) -> list[Path]:
@@ -145,6 +220,38 @@ def stale(folder: Path) -> list[Path]:
 def find(results_folder: Path) -> list[Path]:
     """Every ``<source>/<profile>`` folder with scores."""
     return sorted(path.parent for path in results_folder.glob("*/*/scores.csv"))
+
+
+def _line(name: str, texts: Iterable[str]) -> str:
+    return f"| {name} | " + " | ".join(texts) + " |"
+
+
+def _published_line(name: str, columns: dict[str, Column], published: Published) -> str:
+    found = [published.get((name, algorithm)) for algorithm in columns]
+    versions = _join(version for score in found if score for version in score[1:])
+    texts = [f"*{score[0]:.1f}*" if score else "" for score in found]
+    return _line(f"*published, {versions}*" if versions else "*published*", texts)
+
+
+def _average(row: Iterable[Any]) -> str:
+    cells = list(row)
+    return "-" if None in cells else f"{np.mean([cell.mean for cell in cells]):.1f}"
+
+
+def _notes(summary: pd.DataFrame, columns: dict[str, Column]) -> list[str]:
+    """What must be known to read the columns and the published rows."""
+    ours = set(summary["source"]) == {"regenerated"}
+    other = ", which are other data than ours" if ours else ""
+    published = (
+        "Published: the scores that the post's table goes back to, arXiv:2110.06169 Table 1 and "
+        "for RvS-G's average (v2) arXiv:2112.10751, on D4RL's files of the version named"
+        f"{other}."
+    )
+    lines = [published]
+    told = [f"{c.title} {c.told}" for c in columns.values() if c.told != "nothing"]
+    if told:
+        lines += ["", f"Told at evaluation: {'; '.join(told)}; the other methods nothing."]
+    return lines
 
 
 def _text(cell: Any) -> str:

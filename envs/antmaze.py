@@ -23,6 +23,7 @@ import gymnasium
 import mujoco
 import numpy as np
 
+from envs.scores import REFERENCE_RETURNS, TARGET_RETURNS
 from envs.simulate import Simulator
 from envs.types import Array, EnvSpec
 
@@ -98,6 +99,8 @@ class AntMaze:
             action_dim=model.nu,
             max_episode_steps=_MAX_EPISODE_STEPS[maze],
             goal_dim=2,
+            reference_returns=REFERENCE_RETURNS["antmaze"],
+            target_return=TARGET_RETURNS["antmaze"],
         )
 
     @property

@@ -19,6 +19,7 @@ import gymnasium
 import mujoco
 import numpy as np
 
+from envs.scores import REFERENCE_RETURNS, TARGET_RETURNS
 from envs.simulate import Simulator
 from envs.types import Array, EnvSpec
 
@@ -112,6 +113,8 @@ class Locomotion:
             observation_dim=model.nq - 1 + model.nv,
             action_dim=model.nu,
             max_episode_steps=1000,
+            reference_returns=REFERENCE_RETURNS[name],
+            target_return=TARGET_RETURNS[name],
         )
 
     @property

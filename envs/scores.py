@@ -17,6 +17,10 @@ REFERENCE_RETURNS = {
     "antmaze": (0.0, 1.0),
 }
 
+# What Decision Transformer asks for: the higher of its targets. Source: kzl/decision-transformer
+# @e2d82e6 ``gym/experiment.py``; antmaze: corl-team/CORL@eeeeef2 ``configs/offline/dt/antmaze``.
+TARGET_RETURNS = {"halfcheetah": 12000.0, "hopper": 3600.0, "walker2d": 5000.0, "antmaze": 1.0}
+
 
 def normalized_score(returns: Array, reference: tuple[float, float]) -> Array:
     """``100 (return - min) / (max - min)``, element by element.

@@ -57,6 +57,32 @@ def stitching() -> tuple[Dataset, EnvSpec]:
     return _join([better, worse] * 5)
 
 
+def decoy() -> tuple[Dataset, EnvSpec]:
+    """An action that is best only as long as the behaviour policy goes on afterwards.
+
+    At ``START``, ``BAD_ACTION`` ends the episode with reward 0.6 (8 episodes) and ``GOOD_ACTION``
+    leads to ``CROSSING`` (6 episodes), where ``GOOD_ACTION`` has reward 1 but is taken twice out of
+    six times, and ``BAD_ACTION`` has 0. Q of ``GOOD_ACTION`` at ``START`` is discount / 3 under the
+    behaviour policy, below 0.6, and discount under the best one.
+    """
+    sure = _episode([START, DEAD_END], [BAD_ACTION], [0.6], True)
+    missed = _episode([START, CROSSING, DEAD_END], [GOOD_ACTION, BAD_ACTION], [0.0, 0.0], True)
+    reached = _episode([START, CROSSING, GOAL], [GOOD_ACTION, GOOD_ACTION], [0.0, 1.0], True)
+    return _join([sure] * 4 + [missed, missed, reached] * 2 + [sure] * 4)
+
+
+def goals() -> tuple[Dataset, EnvSpec]:
+    """From ``START`` to ``DEAD_END`` or to ``GOAL``, equally often and each for a return of 1.
+
+    ``BAD_ACTION`` leads to the one and ``GOOD_ACTION`` to the other, so that only who knows the
+    goal, which is the whole observation, knows the action. Without it the mean action is 0.15,
+    whatever the return; with ``START`` as the goal as well, for both kinds of episode were there.
+    """
+    dead_end = _episode([START, DEAD_END, DEAD_END], [BAD_ACTION, 0.0], [0.0, 1.0], True)
+    goal = _episode([START, GOAL, GOAL], [GOOD_ACTION, 0.0], [0.0, 1.0], True)
+    return _join([dead_end, goal] * 5, goal_dim=len(START))
+
+
 def random_episodes() -> tuple[Dataset, EnvSpec]:
     """Noise in the shape of data: 8 episodes of 3 to 10 steps, every other one terminated."""
     generator = np.random.default_rng(0)
@@ -83,12 +109,13 @@ def _episode(
 
 
 def _join(
-    episodes: list[tuple[Array, Array, Array, Array, Array]],
+    episodes: list[tuple[Array, Array, Array, Array, Array]], goal_dim: int = 0
 ) -> tuple[Dataset, EnvSpec]:
     dataset = flatten(episodes)
     spec = EnvSpec(
         observation_dim=dataset.observations.shape[1],
         action_dim=dataset.actions.shape[1],
         max_episode_steps=int(dataset.episode_lengths.max()),
+        goal_dim=goal_dim,
     )
     return dataset, spec

@@ -30,13 +30,18 @@ class EnvSpec:
         observation_dim: O.
         action_dim: A; every action lies in [-1, 1].
         max_episode_steps: the time limit, in environment steps.
-        goal_dim: G; 2 (x, y in metres) in antmaze, 0 elsewhere.
+        goal_dim: G; 2 (x, y in metres) in antmaze, 0 elsewhere. The goal an observation has
+            reached is its first G entries.
+        reference_returns: (random, reference) returns, normalized scores 0 and 100.
+        target_return: what a policy that is told a return is asked for.
     """
 
     observation_dim: int
     action_dim: int
     max_episode_steps: int
     goal_dim: int = 0
+    reference_returns: tuple[float, float] = (0.0, 1.0)
+    target_return: float = 1.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

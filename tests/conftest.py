@@ -36,13 +36,14 @@ def first_state():
 
 @pytest.fixture(scope="session")
 def train(first_state):
-    """Trains an algorithm of one phase on a dataset and gives its last state."""
+    """Trains an algorithm on a dataset, phase after phase, and gives its last state."""
 
     @functools.cache
-    def compiled(phase):
+    def compiled(phase, seed):
         def body(carry, step):
             state, view = carry
-            key_sample, key_update = jax.random.split(jax.random.fold_in(jax.random.key(1), step))
+            key_step = jax.random.fold_in(jax.random.key(seed), step)
+            key_sample, key_update = jax.random.split(key_step)
             batch = phase.sample(key_sample, view)
             return (phase.update(state, batch, key_update, step)[0], view), None
 
@@ -51,10 +52,11 @@ def train(first_state):
         )
 
     def run(algorithm, dataset):
-        (phase,) = algorithm.phases
-        return compiled(phase)(
-            first_state(algorithm, dataset), jax.tree.map(jnp.asarray, phase.view(dataset))
-        )
+        state = first_state(algorithm, dataset)
+        for number, phase in enumerate(algorithm.phases, start=1):
+            view = jax.tree.map(jnp.asarray, phase.view(dataset))
+            state = compiled(phase, number)(state, view)
+        return state
 
     return run
 

@@ -6,6 +6,7 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+from rich.console import Console
 
 from bench import results, table
 from envs.registry import TASKS
@@ -17,6 +18,8 @@ def facts(task, algorithm="bc", seeds=(0, 1), episodes=2):
         "task": {"name": task},
         "algorithm": algorithm,
         "title": algorithm.upper(),
+        "style": "imitation" if algorithm == "bc" else "offline RL",
+        "told": "nothing" if algorithm == "bc" else "the goal",
         "settings": {"seeds": list(seeds), "num_episodes": episodes, "source": "regenerated"},
         "hash": "0123456789ab",
     }
@@ -31,6 +34,15 @@ def rows(task, returns, algorithm="bc", step=100):
         ],
         columns=list(results.SCORE_COLUMNS),
     )
+
+
+BC = table.Column("BC", "imitation", "nothing")
+IQL = table.Column("IQL", "offline RL", "nothing")
+
+
+def markdown(played, provenance, columns=None, published=None):
+    summary = table.summarize(played, provenance, "quick")
+    return table.render_markdown(summary, columns or {"bc": BC}, published or {})
 
 
 def test_a_cell_is_the_mean_and_deviation_over_seeds_of_the_last_evaluation():
@@ -70,25 +82,70 @@ def test_family_averages_appear_only_when_every_task_of_the_family_does():
     names = [*ant, "hopper-medium"]
     played = pd.concat([rows(name, [[1.0, 0.0], [1.0, 0.0]]) for name in names])
     provenance = {f"{name}/bc": facts(name) for name in names}
-    text = table.render_markdown(table.summarize(played, provenance, "quick"), {"bc": "BC"})
+    text = markdown(played, provenance)
     assert "| **antmaze average** | **50.0** |" in text
     assert "| **locomotion average** | - |" in text
 
 
 def test_a_missing_cell_shows_a_dash():
     played = pd.concat([rows("hopper-medium", [[1.0, 0.0], [1.0, 0.0]])])
-    summary = table.summarize(played, {"hopper-medium/bc": facts("hopper-medium")}, "quick")
-    text = table.render_markdown(summary, {"bc": "BC", "iql": "IQL"})
+    text = markdown(played, {"hopper-medium/bc": facts("hopper-medium")}, {"bc": BC, "iql": IQL})
     line = next(line for line in text.splitlines() if line.startswith("| hopper-medium"))
     assert line.endswith("| - |")
 
 
 def test_the_header_says_profile_source_seeds_steps_and_episodes():
     played = rows("hopper-medium", [[1.0, 0.0], [1.0, 0.0]])
-    summary = table.summarize(played, {"hopper-medium/bc": facts("hopper-medium")}, "quick")
-    header = table.render_markdown(summary, {"bc": "BC"}).splitlines()[0]
+    header = markdown(played, {"hopper-medium/bc": facts("hopper-medium")}).splitlines()[0]
     for part in ("profile quick", "source regenerated", "2 seeds", "100 steps", "2 episodes"):
         assert part in header
+
+
+def test_published_scores_stand_under_ours_and_are_called_other_data():
+    played = rows("hopper-medium", [[1.0, 0.0], [1.0, 0.0]])
+    provenance = {"hopper-medium/bc": facts("hopper-medium")}
+    published = {("hopper-medium", "bc"): (52.9, "v2")}
+    lines = markdown(played, provenance, {"bc": BC, "iql": IQL}, published).splitlines()
+    row = next(i for i, line in enumerate(lines) if line.startswith("| hopper-medium"))
+    assert lines[row + 1] == "| *published, v2* | *52.9* |  |"
+    assert "other data than ours" in "\n".join(lines)
+    provenance["hopper-medium/bc"]["settings"]["source"] = "d4rl"
+    assert "other data" not in markdown(played, provenance)
+
+
+def test_columns_say_which_side_they_are_on_and_what_they_are_told():
+    played = rows("hopper-medium", [[1.0, 0.0], [1.0, 0.0]])
+    goal = table.Column("RvS-G", "imitation", "the goal")
+    columns = {"bc": BC, "rvs_g": goal, "iql": IQL}
+    text = markdown(played, {"hopper-medium/bc": facts("hopper-medium")}, columns)
+    assert "|  | *imitation* | *imitation* | *offline RL* |" in text
+    assert "Told at evaluation: RvS-G the goal; the other methods nothing." in text
+
+
+def test_the_published_scores_are_those_of_the_posts_sources():
+    published = table.read_published()
+    assert published["hopper-medium-replay", "iql"] == (94.7, "v2")
+    assert published["antmaze-large-play", "iql"] == (39.6, "v0")
+    assert published["antmaze average", "iql"][0] == pytest.approx(378.0 / 6)
+    assert published["antmaze average", "rvs_g"] == (53.5, "v2")
+    # Only ever recalled, never found in print: no task of RvS may be shown.
+    assert not [key for key in published if key[1].startswith("rvs") and key[0] in TASKS]
+    for algorithm in ("bc", "bc_10pct", "onestep", "dt", "td3_bc", "cql", "iql"):
+        assert all((task, algorithm) in published for task in TASKS)
+
+
+def test_the_text_table_of_all_columns_fits_a_terminal_of_80():
+    played = pd.concat(rows(task, [[1e4, 0.0], [1e4, 0.0]]) for task in TASKS)
+    summary = table.summarize(played, {f"{task}/bc": facts(task) for task in TASKS}, "quick")
+    titles = ["BC", "10%BC", "Onestep RL", "DT", "RvS-R", "RvS-G", "TD3+BC", "CQL", "IQL"]
+    columns = {title: table.Column(title, "offline RL", "nothing") for title in titles}
+    everything = pd.concat(summary.assign(algorithm=title) for title in titles)
+    everything["mean"] = 123.4
+    with (console := Console(width=80)).capture() as capture:
+        console.print(table.render_text(everything, columns))
+    lines = capture.get().splitlines()
+    assert len([line for line in lines if "123.4" in line]) == len(TASKS) + 2
+    assert all(line.count("123.4") in (0, len(titles)) for line in lines)
 
 
 def test_a_table_that_is_not_what_its_scores_give_is_found(tmp_path):

@@ -7,32 +7,35 @@ import jax
 import numpy as np
 import pytest
 
-from algos.registry import ALGORITHMS
+from algos.registry import TABLE1
 from bench.train import EVAL, INIT, TRAIN, build, chunk_steps, stream
 from envs.views import statistics
 
 
-@pytest.fixture(params=sorted(ALGORITHMS))
-def program_and_view(request, toy):
+@pytest.fixture(params=sorted(TABLE1))
+def program_and_views(request, toy):
     dataset, spec = toy
-    config = ALGORITHMS[request.param].default
+    config = TABLE1[request.param].default
     config = config.resized(num_steps=8, batch_size=8, hidden_dims=(16, 16))
     program = build(request.param, config, spec)
-    return program, jax.device_put(program.algorithm.phases[0].view(dataset)), dataset
+    views = [jax.device_put(phase.view(dataset)) for phase in program.algorithm.phases]
+    return program, views, dataset
 
 
-def learn(program, view, dataset, seeds, chunks):
+def learn(program, views, dataset, seeds, chunks):
+    """The states and last metrics after ``chunks`` in every phase."""
     states = program.init(stream(seeds, INIT), statistics(dataset))
-    keys, step = stream(seeds, TRAIN), 0
-    for chunk in chunks:
-        states, metrics = program.runs[0](states, keys, view, step, chunk)
-        step += chunk
+    for number, (run, view) in enumerate(zip(program.runs, views, strict=True)):
+        keys, step = stream(seeds, TRAIN + number), 0
+        for chunk in chunks:
+            states, metrics = run(states, keys, view, step, chunk)
+            step += chunk
     return states, metrics
 
 
-def test_a_vmapped_seed_equals_the_same_seed_alone(program_and_view):
-    together, _ = learn(*program_and_view, [0, 1, 2], [8])
-    alone, _ = learn(*program_and_view, [1], [8])
+def test_a_vmapped_seed_equals_the_same_seed_alone(program_and_views):
+    together, _ = learn(*program_and_views, [0, 1, 2], [8])
+    alone, _ = learn(*program_and_views, [1], [8])
     chex.assert_trees_all_close(
         jax.tree.map(lambda x: x[1], together),
         jax.tree.map(lambda x: x[0], alone),
@@ -41,29 +44,29 @@ def test_a_vmapped_seed_equals_the_same_seed_alone(program_and_view):
     )
 
 
-def test_seeds_differ(program_and_view):
-    states, _ = learn(*program_and_view, [0, 1], [8])
+def test_seeds_differ(program_and_views):
+    states, _ = learn(*program_and_views, [0, 1], [8])
     kernels = [x for x in jax.tree.leaves(states) if x.ndim == 3]
     assert kernels
     assert all(np.any(x[0] != x[1]) for x in kernels)
 
 
-def test_chunks_change_no_bit(program_and_view):
-    whole, _ = learn(*program_and_view, [0, 1], [8])
-    halves, _ = learn(*program_and_view, [0, 1], [4, 4])
+def test_chunks_change_no_bit(program_and_views):
+    whole, _ = learn(*program_and_views, [0, 1], [8])
+    halves, _ = learn(*program_and_views, [0, 1], [4, 4])
     chex.assert_trees_all_equal(whole, halves)
 
 
-def test_a_phase_compiles_once_for_all_its_chunks(program_and_view):
-    program = program_and_view[0]
-    learn(*program_and_view, [0, 1], [2, 2, 2])
-    size = program.runs[0]._cache_size()
-    learn(*program_and_view, [0, 1], [2, 2, 2, 2])
-    assert program.runs[0]._cache_size() == size
+def test_a_phase_compiles_once_for_all_its_chunks(program_and_views):
+    runs = program_and_views[0].runs
+    learn(*program_and_views, [0, 1], [4, 4])
+    sizes = [run._cache_size() for run in runs]
+    learn(*program_and_views, [0, 1], [4, 4, 4])
+    assert [run._cache_size() for run in runs] == sizes
 
 
-def test_metrics_are_means_over_the_chunk_for_each_seed(program_and_view):
-    _, metrics = learn(*program_and_view, [0, 1, 2], [4])
+def test_metrics_are_means_over_the_chunk_for_each_seed(program_and_views):
+    _, metrics = learn(*program_and_views, [0, 1, 2], [4])
     assert metrics
     assert all(value.shape == (3,) for value in metrics.values())
 
@@ -82,5 +85,5 @@ def test_chunks_divide_the_interval(interval, expected):
 
 
 def test_equal_settings_share_one_program(toy):
-    config = ALGORITHMS["bc"].default.resized(num_steps=8, batch_size=8, hidden_dims=(16,))
+    config = TABLE1["bc"].default.resized(num_steps=8, batch_size=8, hidden_dims=(16,))
     assert build("bc", config, toy[1]) is build("bc", dataclasses.replace(config), toy[1])

@@ -141,9 +141,59 @@ def test_transitions_keep_all_rows_and_their_successors():
     assert (view.next_observations == dataset.next_observations).all()
 
 
+def test_sarsa_drops_the_last_row_of_truncated_episodes_and_no_other():
+    # Rows 0-2, 3-4, 5, 6-7.
+    dataset = episodes([1.0, 1.0, 1.0], [1.0, 1.0], [1.0], [1.0, 1.0], truncated=(1, 2))
+    view = views.sarsa(dataset, "raw")
+    assert rows_of(view) == [0, 1, 2, 3, 6, 7]
+    assert view.terminations.tolist() == [0.0, 0.0, 1.0, 0.0, 0.0, 1.0]
+
+
+def test_sarsa_pairs_each_row_with_the_next_action_of_its_episode_and_zero_after_its_end():
+    dataset = episodes([1.0, 1.0, 1.0], [1.0, 1.0], [1.0], [1.0, 1.0], truncated=(1, 2))
+    view = views.sarsa(dataset, "raw")
+    assert np.round(view.next_actions[:, 0] * 100).tolist() == [1.0, 2.0, 0.0, 4.0, 7.0, 0.0]
+    np.testing.assert_array_equal(view.next_observations, view.observations + np.float32(0.01))
+
+
+def test_sarsa_keeps_the_true_next_action_of_a_termination_inside_an_episode():
+    dataset = episodes([0.0, 1.0, 0.0], [0.0, 1.0], truncated=(0, 1))
+    # At the goal in row 1, which goes on, and in row 4, where time is up as well.
+    at_goal = np.array([False, True, False, False, True])
+    view = views.sarsa(dataclasses.replace(dataset, terminations=at_goal), "raw")
+    assert rows_of(view) == [0, 1, 3, 4]
+    assert view.terminations.tolist() == [0.0, 1.0, 0.0, 1.0]
+    assert np.round(view.next_actions[:, 0] * 100).tolist() == [1.0, 2.0, 4.0, 0.0]
+
+
+def test_sarsa_transforms_rewards_before_it_drops_rows():
+    # Returns 1, 5 and 3: a range of 4, which the rows that stay do not have.
+    dataset = episodes([1.0], [0.0, 5.0], [3.0, 0.0], truncated=(0, 1))
+    view = views.sarsa(dataset, "return_range")
+    assert rows_of(view) == [1, 3, 4]
+    assert view.rewards.tolist() == [0.0, 750.0, 0.0]
+
+
+def test_sarsa_is_made_of_the_same_rows_of_every_array():
+    dataset, _ = toy.random_episodes()
+    view = views.sarsa(dataset, "raw")
+    for row, observation in enumerate(view.observations):
+        (source,) = np.flatnonzero((dataset.observations == observation).all(axis=1))
+        assert (view.actions[row] == dataset.actions[source]).all()
+        assert view.rewards[row] == dataset.rewards[source]
+        assert view.terminations[row] == dataset.terminations[source]
+        assert (view.next_observations[row] == dataset.next_observations[source]).all()
+        if not view.terminations[row]:
+            assert (view.next_actions[row] == dataset.actions[source + 1]).all()
+
+
 @pytest.mark.parametrize("transform", sorted(views.REWARD_TRANSFORMS))
 def test_every_view_is_float32_with_rows_first(transform):
     dataset, _ = toy.random_episodes()
-    for view in (views.transitions(dataset, transform), views.top_episodes(dataset, 0.3)):
+    for view in (
+        views.transitions(dataset, transform),
+        views.sarsa(dataset, transform),
+        views.top_episodes(dataset, 0.3),
+    ):
         assert {array.dtype for array in view} == {np.dtype(np.float32)}
         assert len({len(array) for array in view}) == 1

@@ -42,7 +42,7 @@ class Levels:
 LEVELS = {
     "halfcheetah": Levels(40.0, (30.0, 50.0), 84.0, 2_100_000),
     "hopper": Levels(42.0, (30.0, 50.0), 97.0, 1_400_000),
-    "walker2d": Levels(60.0, (30.0, 85.0), 97.0, 1_400_000),
+    "walker2d": Levels(60.0, (30.0, 85.0), 97.0, 1_500_000),
 }
 NUM_EVALUATION_EPISODES = 20
 NUM_CANDIDATES = 16

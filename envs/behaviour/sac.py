@@ -133,7 +133,7 @@ def train(name: str, seed: int, config: Config, folder: Path, report: Callable[[
         if step >= config.random_steps:
             index = generator.integers(min(step, rows), size=(n, config.batch_size))
             batches = {key: array[index] for key, array in buffer.items()}
-            state = update(state, batches, learning_rate(step))
+            state = update(state, batches, jnp.asarray(learning_rate(step)))
             policy = _policy(state)
         if step % config.snapshot_steps < n:
             score = float(np.mean(scores[-20:])) if scores else 0.0
@@ -209,7 +209,7 @@ def _q_values(critics: Any, observations: jax.Array, actions: jax.Array) -> jax.
 def _update_many(
     state: _State,
     batches: dict[str, Array],
-    learning_rate: jax.typing.ArrayLike,
+    learning_rate: jax.Array | float,
     *,
     config: Config,
     tx: optax.GradientTransformation,
@@ -221,7 +221,7 @@ def _update_many(
 def _update(
     state: _State,
     batch: Any,
-    learning_rate: jax.typing.ArrayLike,
+    learning_rate: jax.Array | float,
     config: Config,
     tx: optax.GradientTransformation,
 ) -> _State:

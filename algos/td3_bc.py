@@ -1,0 +1,182 @@
+"""TD3+BC: deterministic policy gradient with a cloning term of fixed relative weight.
+
+Source: Fujimoto and Gu 2021 (arXiv:2106.06860); sfujim/TD3_BC@8791ad7 ``TD3_BC.py``, ``main.py``,
+``utils.py``.
+
+Departures: orthogonal instead of PyTorch's uniform initialisation. In smaller profiles
+(``Config.resized``) steps are longer, Q weighs less and the critics have layer norm.
+On antmaze the authors only say that observations were not normalised (TD3_BC issue 2), which is
+what this does; CORL normalises them and takes 1 off every reward: variant ``td3_bc_corl``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import struct
+
+from algos import core, losses, networks, sampling
+from envs import views
+from envs.types import EnvSpec
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config(core.Config):
+    """Published settings (arXiv:2106.06860 table 3; the defaults of ``main.py``).
+
+    Attributes:
+        discount: gamma.
+        polyak: share of the new networks in their targets at each actor update.
+        target_noise: deviation of the noise on the target's actions.
+        target_noise_clip: bound of that noise.
+        actor_delay: critic updates to one update of actor and targets.
+        q_weight: alpha; weighs Q, divided by its mean size, against the cloning term.
+        reward_transform: a key of ``envs.views.REWARD_TRANSFORMS``.
+        normalize_observations: scale observations by the dataset's mean and deviation.
+        layer_norm: layer norm in the critics.
+    """
+
+    num_steps: int = 1_000_000
+    batch_size: int = 256
+    learning_rate: float = 3e-4
+    hidden_dims: tuple[int, ...] = (256, 256)
+    discount: float = 0.99
+    polyak: float = 0.005
+    target_noise: float = 0.2
+    target_noise_clip: float = 0.5
+    actor_delay: int = 2
+    q_weight: float = 2.5
+    reward_transform: str = "raw"
+    normalize_observations: bool = True
+    layer_norm: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse values outside the method's domain."""
+        super().__post_init__()
+        self.require("discount", 0.0 <= self.discount < 1.0, "at least 0 and below 1")
+        self.require("polyak", 0.0 < self.polyak <= 1.0, "above 0 and at most 1")
+        self.require("target_noise", self.target_noise >= 0.0, "at least 0")
+        self.require("target_noise_clip", self.target_noise_clip >= 0.0, "at least 0")
+        self.require("actor_delay", self.actor_delay >= 1, "at least 1")
+        self.require("q_weight", self.q_weight >= 0.0, "at least 0")
+        known = sorted(views.REWARD_TRANSFORMS)
+        self.require("reward_transform", self.reward_transform in known, f"one of {known}")
+
+    def resized(self, *, num_steps: int, batch_size: int, hidden_dims: tuple[int, ...]) -> Config:
+        """Smaller runs take longer steps with steadier critics, which the actor climbs less.
+
+        Young critics are wrong beside the data, where an actor that climbs them goes; so the
+        weight of Q grows with the steps.
+        """
+        resized = super().resized(
+            num_steps=num_steps, batch_size=batch_size, hidden_dims=hidden_dims
+        )
+        return dataclasses.replace(
+            resized,
+            learning_rate=1e-3,
+            q_weight=core.trust_in_critics(num_steps) * self.q_weight,
+            normalize_observations=True,
+            layer_norm=True,
+        )
+
+
+CONFIGS = {
+    # Source: the authors in TD3_BC issue 2.
+    "antmaze": Config(normalize_observations=False),
+}
+
+
+class State(struct.PyTreeNode):
+    """Everything that training changes or acting needs.
+
+    Attributes:
+        actor_metrics: of the newest actor update, to be shown until the next.
+    """
+
+    actor: core.Trainable
+    critic: core.Trainable
+    target_actor: core.Params
+    target_critic: core.Params
+    normalizer: core.Normalizer
+    actor_metrics: core.Metrics
+
+
+def make(config: Config, spec: EnvSpec) -> core.Algorithm:
+    """Bind TD3+BC to its settings and sizes."""
+    sizes = (config.hidden_dims, spec.observation_dim, spec.action_dim)
+    actor = networks.deterministic_actor(*sizes)
+    critic = networks.critic_ensemble(*sizes, layer_norm=config.layer_norm)
+    first_critic = networks.critic_ensemble(*sizes, num_critics=1, layer_norm=config.layer_norm)
+    tx = optax.adam(config.learning_rate)
+
+    def init(key: jax.Array, statistics: views.Statistics) -> State:
+        key_actor, key_critic = jax.random.split(key)
+        actor_params, critic_params = actor.init(key_actor), critic.init(key_critic)
+        return State(
+            actor=core.Trainable.create(actor_params, tx),
+            critic=core.Trainable.create(critic_params, tx),
+            target_actor=actor_params,
+            target_critic=critic_params,
+            normalizer=core.Normalizer.create(statistics, config.normalize_observations),
+            actor_metrics={"actor_loss": jnp.zeros(()), "cloning_error": jnp.zeros(())},
+        )
+
+    def update(
+        state: State, batch: views.Transitions, key: jax.Array, step: jax.Array
+    ) -> tuple[State, core.Metrics]:
+        observations = state.normalizer(batch.observations)
+        next_observations = state.normalizer(batch.next_observations)
+
+        noise = config.target_noise * jax.random.normal(key, batch.actions.shape)
+        noise = jnp.clip(noise, -config.target_noise_clip, config.target_noise_clip)
+        next_actions = actor.apply(state.target_actor, next_observations) + noise
+        next_q = critic.apply(
+            state.target_critic, next_observations, jnp.clip(next_actions, -1.0, 1.0)
+        ).min(0)
+        target = batch.rewards + config.discount * (1.0 - batch.terminations) * next_q
+
+        def critic_loss(params: core.Params) -> tuple[jax.Array, core.Metrics]:
+            predictions = critic.apply(params, observations, batch.actions)
+            loss = losses.squared_error(predictions, target)
+            return loss, {"critic_loss": loss, "q": predictions.mean()}
+
+        new_critic, critic_metrics = core.gradient_step(critic_loss, state.critic, tx)
+        state = state.replace(critic=new_critic)
+
+        def actor_loss(params: core.Params) -> tuple[jax.Array, core.Metrics]:
+            actions = actor.apply(params, observations)
+            one = jax.tree.map(lambda leaf: leaf[:1], new_critic.params)
+            q = first_critic.apply(one, observations, actions)[0]
+            # A weight, not a term to be optimised: a larger Q must not lower it.
+            weight = config.q_weight / jax.lax.stop_gradient(jnp.abs(q).mean())
+            cloning_error = jnp.mean((actions - batch.actions) ** 2)
+            loss = cloning_error - weight * q.mean()
+            return loss, {"actor_loss": loss, "cloning_error": cloning_error}
+
+        def update_actor(state: State) -> State:
+            new_actor, metrics = core.gradient_step(actor_loss, state.actor, tx)
+            follow = lambda new, old: optax.incremental_update(new, old, config.polyak)
+            return state.replace(
+                actor=new_actor,
+                target_actor=follow(new_actor.params, state.target_actor),
+                target_critic=follow(new_critic.params, state.target_critic),
+                actor_metrics=metrics,
+            )
+
+        due = (step + 1) % config.actor_delay == 0
+        state = jax.lax.cond(due, update_actor, lambda state: state, state)
+        return state, critic_metrics | state.actor_metrics
+
+    def act(state: State, observation: jax.Array) -> jax.Array:
+        return actor.apply(state.actor.params, state.normalizer(observation))
+
+    phase = core.Phase(
+        num_steps=config.num_steps,
+        view=lambda dataset: views.transitions(dataset, config.reward_transform),
+        sample=sampling.uniform(config.batch_size),
+        update=update,
+    )
+    return core.Algorithm(init, (phase,), *core.memoryless(act))

@@ -1,0 +1,93 @@
+"""The post's claims on probe data whose best actions are known: who fails on what, who does not.
+
+One episode that is played shows it: each method acts from its memory at the start of an episode.
+"""
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from algos import bc, cql, iql, onestep, td3_bc
+from envs import toy as toys
+from envs.toy import BAD_ACTION, CROSSING, GOOD_ACTION, START
+
+SMALL = {"num_steps": 1000, "batch_size": 64, "hidden_dims": (16, 16), "learning_rate": 5e-3}
+CRITIC = {"discount": 0.9, "polyak": 0.1}
+PHASES = {"num_steps": 1800, "behaviour_steps": 600, "sarsa_steps": 600}
+
+METHODS = {
+    "bc": (bc, {"normalize_observations": False}),
+    "bc_10pct": (bc, {"normalize_observations": False, "top_fraction": 0.1}),
+    "bc_50pct": (bc, {"normalize_observations": False, "top_fraction": 0.5}),
+    "onestep": (onestep, CRITIC | PHASES | {"inverse_temperature": 10.0}),
+    "onestep_reverse_kl": (
+        onestep,
+        CRITIC | PHASES | {"improvement": "reverse_kl", "kl_weight": 0.03},
+    ),
+    "onestep_easy_bcq": (
+        onestep,
+        CRITIC | PHASES | {"improvement": "easy_bcq", "num_steps": 1200, "num_samples": 500},
+    ),
+    "td3_bc": (td3_bc, CRITIC | {"normalize_observations": False, "q_weight": 4.0}),
+    "cql": (
+        cql,
+        CRITIC
+        | {"actor_learning_rate": 5e-3, "conservative_weight": 0.3, "cloning_steps": 100}
+        | {"num_samples": 4},
+    ),
+    "iql": (
+        iql,
+        CRITIC | {"expectile": 0.95, "inverse_temperature": 20.0, "reward_transform": "raw"},
+    ),
+}
+ONE_STEP = ("onestep", "onestep_reverse_kl", "onestep_easy_bcq")
+FULL = ("td3_bc", "cql", "iql")
+
+
+@pytest.fixture(scope="module")
+def action(train):
+    """The first action at an observation, in [-1, 1], of a method trained on a probe."""
+    algorithms = {}
+
+    def run(name, probe, observation):
+        dataset, spec = probe
+        if name not in algorithms:
+            module, changes = METHODS[name]
+            algorithms[name] = module.make(module.Config(**SMALL | changes), spec)
+        algorithm = algorithms[name]
+        carry = algorithm.reset(jax.random.key(0), jnp.zeros(0))
+        state = train(algorithm, dataset)
+        return float(algorithm.act(state, carry, jnp.asarray(observation), jnp.array(0.0))[0][0])
+
+    return run
+
+
+def test_bc_learns_the_average_of_good_and_bad_and_the_best_tenth_the_good(action):
+    assert action("bc", toys.mixed_quality(), START) == pytest.approx(-0.37, abs=0.1)
+    assert action("bc_10pct", toys.mixed_quality(), START) == pytest.approx(GOOD_ACTION, abs=0.05)
+
+
+@pytest.mark.parametrize("name", [*ONE_STEP, *FULL])
+def test_methods_with_values_take_the_good_action_out_of_mostly_bad_ones(name, action):
+    assert action(name, toys.mixed_quality(), START) == pytest.approx(GOOD_ACTION, abs=0.3)
+
+
+def test_the_best_half_follows_the_better_episode_past_the_crossing(action):
+    assert action("bc_50pct", toys.stitching(), CROSSING) == pytest.approx(BAD_ACTION, abs=0.05)
+
+
+@pytest.mark.parametrize("name", FULL)
+def test_full_rl_leaves_the_better_episode_at_the_crossing(name, action):
+    assert action(name, toys.stitching(), CROSSING) == pytest.approx(GOOD_ACTION, abs=0.3)
+
+
+@pytest.mark.parametrize("name", ONE_STEP)
+def test_one_step_rl_takes_the_decoy(name, action):
+    # Q of the good action is 0.3 under the behaviour policy, that of the decoy 0.6 ...
+    assert action(name, toys.decoy(), START) < 0.0
+
+
+@pytest.mark.parametrize("name", FULL)
+def test_full_rl_sees_past_the_decoy(name, action):
+    # ... and 0.9 under the best one.
+    assert action(name, toys.decoy(), START) > 0.4
