@@ -16,7 +16,7 @@ import optax
 from flax import struct
 
 from envs.types import Dataset, InputError
-from envs.views import Statistics
+from envs.views import REWARD_TRANSFORMS, Statistics
 
 Params = Any
 State = Any
@@ -72,6 +72,33 @@ class Config:
         return dataclasses.replace(
             self, num_steps=num_steps, batch_size=batch_size, hidden_dims=hidden_dims
         )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ValueConfig(Config):
+    """Settings of methods that learn values.
+
+    Attributes:
+        discount: gamma.
+        polyak: share of the new network in its target at each update of the target.
+        reward_transform: a key of ``envs.views.REWARD_TRANSFORMS``.
+        normalize_observations: scale observations by the dataset's mean and deviation.
+        layer_norm: layer norm in critic and value.
+    """
+
+    discount: float = 0.99
+    polyak: float = 0.005
+    reward_transform: str = "raw"
+    normalize_observations: bool = False
+    layer_norm: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse values that no method of the kind can have."""
+        super().__post_init__()
+        self.require("discount", 0.0 <= self.discount < 1.0, "at least 0 and below 1")
+        self.require("polyak", 0.0 < self.polyak <= 1.0, "above 0 and at most 1")
+        known = sorted(REWARD_TRANSFORMS)
+        self.require("reward_transform", self.reward_transform in known, f"one of {known}")
 
 
 class Init(Protocol):

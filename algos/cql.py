@@ -34,14 +34,12 @@ from envs.types import EnvSpec
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(core.Config):
+class Config(core.ValueConfig):
     """Published settings for locomotion (README of the authors' code).
 
     Attributes:
         learning_rate: Adam's step size of the critics and of the learned weight.
         actor_learning_rate: Adam's step size of the actor and of the entropy weight.
-        discount: gamma.
-        polyak: share of the new critic in its target at each step.
         conservative_weight: alpha; weighs the conservative term against the Bellman error.
         num_samples: actions drawn per row from each of: the policy here, the policy at the next
             observation, and the uniform distribution over [-1, 1].
@@ -49,9 +47,6 @@ class Config(core.Config):
             weight as it is.
         max_backup: bootstrap from the best of ``num_samples`` next actions instead of from one.
         cloning_steps: first steps, in which the actor imitates instead of climbing Q.
-        reward_transform: a key of ``envs.views.REWARD_TRANSFORMS``.
-        normalize_observations: scale observations by the dataset's mean and deviation.
-        layer_norm: layer norm in the critics.
     """
 
     num_steps: int = 1_000_000
@@ -59,28 +54,19 @@ class Config(core.Config):
     learning_rate: float = 3e-4
     hidden_dims: tuple[int, ...] = (256, 256, 256)
     actor_learning_rate: float = 1e-4
-    discount: float = 0.99
-    polyak: float = 0.005
     conservative_weight: float = 5.0
     num_samples: int = 10
     target_gap: float | None = None
     max_backup: bool = False
     cloning_steps: int = 40_000
-    reward_transform: str = "raw"
-    normalize_observations: bool = False
-    layer_norm: bool = False
 
     def __post_init__(self) -> None:
         """Refuse values outside the method's domain."""
         super().__post_init__()
         self.require("actor_learning_rate", self.actor_learning_rate > 0, "above 0")
-        self.require("discount", 0.0 <= self.discount < 1.0, "at least 0 and below 1")
-        self.require("polyak", 0.0 < self.polyak <= 1.0, "above 0 and at most 1")
         self.require("conservative_weight", self.conservative_weight >= 0.0, "at least 0")
         self.require("num_samples", self.num_samples >= 1, "at least 1")
         self.require("cloning_steps", self.cloning_steps >= 0, "at least 0")
-        known = sorted(views.REWARD_TRANSFORMS)
-        self.require("reward_transform", self.reward_transform in known, f"one of {known}")
 
     def resized(self, *, num_steps: int, batch_size: int, hidden_dims: tuple[int, ...]) -> Config:
         """Smaller runs take half the steps, longer ones with fewer samples, on inputs of one scale.
@@ -99,7 +85,7 @@ class Config(core.Config):
         return dataclasses.replace(
             resized,
             learning_rate=1e-3,
-            actor_learning_rate=1e-3,
+            actor_learning_rate=3e-4,
             num_samples=min(self.num_samples, 2),
             cloning_steps=round(cloning_share * num_steps),
             normalize_observations=True,

@@ -24,41 +24,28 @@ from envs.types import EnvSpec
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(core.Config):
+class Config(core.ValueConfig):
     """Published settings for locomotion (arXiv:2110.06169 appendix B, ``mujoco_config.py``).
 
     Attributes:
-        discount: gamma.
-        polyak: share of the new critic in its target at each step.
         expectile: tau of the value regression; 0.5 is the mean, 1 the maximum.
         inverse_temperature: multiplies the advantage in the actor's weights.
         max_weight: cap on those weights.
-        reward_transform: a key of ``envs.views.REWARD_TRANSFORMS``.
-        normalize_observations: scale observations by the dataset's mean and deviation.
-        layer_norm: layer norm in critic and value.
     """
 
     num_steps: int = 1_000_000
     batch_size: int = 256
     learning_rate: float = 3e-4
     hidden_dims: tuple[int, ...] = (256, 256)
-    discount: float = 0.99
-    polyak: float = 0.005
     expectile: float = 0.7
     inverse_temperature: float = 3.0
     max_weight: float = 100.0
     reward_transform: str = "return_range"
-    normalize_observations: bool = False
-    layer_norm: bool = False
 
     def __post_init__(self) -> None:
         """Refuse values outside the method's domain."""
         super().__post_init__()
-        self.require("discount", 0.0 <= self.discount < 1.0, "at least 0 and below 1")
-        self.require("polyak", 0.0 < self.polyak <= 1.0, "above 0 and at most 1")
         self.require("expectile", 0.0 < self.expectile < 1.0, "between 0 and 1")
-        known = sorted(views.REWARD_TRANSFORMS)
-        self.require("reward_transform", self.reward_transform in known, f"one of {known}")
 
     def resized(self, *, num_steps: int, batch_size: int, hidden_dims: tuple[int, ...]) -> Config:
         """Smaller runs take longer steps, on inputs of one scale, with steadier critics.

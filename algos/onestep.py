@@ -33,24 +33,19 @@ IMPROVEMENTS = ("exp_weight", "reverse_kl", "easy_bcq")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(core.Config):
+class Config(core.ValueConfig):
     """Published settings (the repository's ``config/``).
 
     Attributes:
         num_steps: of all phases; what the first two leave goes into the improvement.
         behaviour_steps: of the behaviour model.
         sarsa_steps: of the behaviour policy's Q.
-        discount: gamma.
-        polyak: share of the new critic in its target at each update of the target.
         target_delay: critic updates to one update of the target.
         improvement: one of ``IMPROVEMENTS``; ``easy_bcq`` takes no steps.
         inverse_temperature: exp_weight: multiplies the advantage in the actor's weights.
         max_weight: exp_weight: cap on those weights.
         kl_weight: reverse_kl: alpha, weighs the divergence from the behaviour model against Q.
         num_samples: actions drawn from a policy: to average Q or the divergence, or to choose from.
-        reward_transform: a key of ``envs.views.REWARD_TRANSFORMS``.
-        normalize_observations: scale observations by the dataset's mean and deviation.
-        layer_norm: layer norm in the critic.
     """
 
     num_steps: int = 2_600_000
@@ -59,33 +54,24 @@ class Config(core.Config):
     hidden_dims: tuple[int, ...] = (1024, 1024)
     behaviour_steps: int = 500_000
     sarsa_steps: int = 2_000_000
-    discount: float = 0.99
-    polyak: float = 0.005
     target_delay: int = 2
     improvement: str = "exp_weight"
     inverse_temperature: float = 1.0
     max_weight: float = 100.0
     kl_weight: float = 1.0
     num_samples: int = 10
-    reward_transform: str = "raw"
-    normalize_observations: bool = False
-    layer_norm: bool = False
 
     def __post_init__(self) -> None:
         """Refuse values outside the method's domain."""
         super().__post_init__()
         self.require("behaviour_steps", self.behaviour_steps >= 1, "at least 1")
         self.require("sarsa_steps", self.sarsa_steps >= 1, "at least 1")
-        self.require("discount", 0.0 <= self.discount < 1.0, "at least 0 and below 1")
-        self.require("polyak", 0.0 < self.polyak <= 1.0, "above 0 and at most 1")
         self.require("target_delay", self.target_delay >= 1, "at least 1")
         self.require("improvement", self.improvement in IMPROVEMENTS, f"one of {IMPROVEMENTS}")
         self.require("inverse_temperature", self.inverse_temperature >= 0.0, "at least 0")
         self.require("max_weight", self.max_weight > 0.0, "above 0")
         self.require("kl_weight", self.kl_weight >= 0.0, "at least 0")
         self.require("num_samples", self.num_samples >= 1, "at least 1")
-        known = sorted(views.REWARD_TRANSFORMS)
-        self.require("reward_transform", self.reward_transform in known, f"one of {known}")
         first = self.behaviour_steps + self.sarsa_steps
         if self.improvement == "easy_bcq":
             rule = f"behaviour_steps + sarsa_steps = {first}: easy_bcq trains no more"
@@ -97,8 +83,10 @@ class Config(core.Config):
     def resized(self, *, num_steps: int, batch_size: int, hidden_dims: tuple[int, ...]) -> Config:
         """Smaller runs take longer steps, on inputs of one scale, and more of them to improve.
 
-        At the published share the improvement would see a twenty-sixth of the steps.
+        At the published share the improvement would see a twenty-sixth of the steps. It trusts a
+        young Q less, as IQL does.
         """
+        trust = core.trust_in_critics(num_steps)
         behaviour_steps = max(1, num_steps // 4)
         improves = self.improvement != "easy_bcq"
         return dataclasses.replace(
@@ -109,6 +97,8 @@ class Config(core.Config):
             behaviour_steps=behaviour_steps,
             sarsa_steps=max(1, num_steps // 2) if improves else num_steps - behaviour_steps,
             learning_rate=1e-3,
+            inverse_temperature=trust * self.inverse_temperature,
+            kl_weight=self.kl_weight / trust,
             normalize_observations=True,
             layer_norm=True,
         )

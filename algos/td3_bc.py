@@ -24,46 +24,33 @@ from envs.types import EnvSpec
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(core.Config):
+class Config(core.ValueConfig):
     """Published settings (arXiv:2106.06860 table 3; the defaults of ``main.py``).
 
     Attributes:
-        discount: gamma.
-        polyak: share of the new networks in their targets at each actor update.
         target_noise: deviation of the noise on the target's actions.
         target_noise_clip: bound of that noise.
         actor_delay: critic updates to one update of actor and targets.
         q_weight: alpha; weighs Q, divided by its mean size, against the cloning term.
-        reward_transform: a key of ``envs.views.REWARD_TRANSFORMS``.
-        normalize_observations: scale observations by the dataset's mean and deviation.
-        layer_norm: layer norm in the critics.
     """
 
     num_steps: int = 1_000_000
     batch_size: int = 256
     learning_rate: float = 3e-4
     hidden_dims: tuple[int, ...] = (256, 256)
-    discount: float = 0.99
-    polyak: float = 0.005
     target_noise: float = 0.2
     target_noise_clip: float = 0.5
     actor_delay: int = 2
     q_weight: float = 2.5
-    reward_transform: str = "raw"
     normalize_observations: bool = True
-    layer_norm: bool = False
 
     def __post_init__(self) -> None:
         """Refuse values outside the method's domain."""
         super().__post_init__()
-        self.require("discount", 0.0 <= self.discount < 1.0, "at least 0 and below 1")
-        self.require("polyak", 0.0 < self.polyak <= 1.0, "above 0 and at most 1")
         self.require("target_noise", self.target_noise >= 0.0, "at least 0")
         self.require("target_noise_clip", self.target_noise_clip >= 0.0, "at least 0")
         self.require("actor_delay", self.actor_delay >= 1, "at least 1")
         self.require("q_weight", self.q_weight >= 0.0, "at least 0")
-        known = sorted(views.REWARD_TRANSFORMS)
-        self.require("reward_transform", self.reward_transform in known, f"one of {known}")
 
     def resized(self, *, num_steps: int, batch_size: int, hidden_dims: tuple[int, ...]) -> Config:
         """Smaller runs take longer steps with steadier critics, which the actor climbs less.
