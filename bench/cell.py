@@ -179,7 +179,9 @@ def read(folder: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
     facts = results.read_json(folder / "config.json")
     rows = results.read_rows(folder / "evals.csv", EVAL_COLUMNS)
     rows = rows.assign(task=facts["task"]["name"], algorithm=facts["algorithm"])
-    return rows[list(results.SCORE_COLUMNS)], facts | {"hash": folder.name}
+    entry = get_algorithm(facts["algorithm"])
+    heading = {"title": entry.title, "style": entry.style, "told": entry.told}
+    return rows[list(results.SCORE_COLUMNS)], facts | heading | {"hash": folder.name}
 
 
 def _train(
@@ -269,12 +271,8 @@ def _concatenate(frames: list[pd.DataFrame]) -> pd.DataFrame:
 
 def _circumstances(cell: Cell, dataset_provenance: dict[str, Any]) -> dict[str, Any]:
     """What is worth knowing about a run but does not enter its identity."""
-    entry = get_algorithm(cell.algorithm)
     device = jax.devices()[0]
     return {
-        "title": entry.title,
-        "style": entry.style,
-        "told": entry.told,
         "dataset_provenance": dataset_provenance,
         "episode_seeds": episode_seeds(cell.settings.seeds, cell.settings.num_episodes).tolist(),
         "device": f"{device.platform}: {device.device_kind}",
