@@ -141,7 +141,10 @@ class Act(Protocol):
     def __call__(
         self, state: State, carry: Carry, observation: jax.Array, last_reward: jax.Array
     ) -> tuple[jax.Array, Carry]:
-        """Returns an action ``[A]`` in [-1, 1] for ``observation`` ``[O]``, and the new memory."""
+        """Returns an action ``[A]`` in [-1, 1] for ``observation`` ``[O]``, and the new memory.
+
+        ``last_reward`` ``[]`` is raw, and 0 at the first step of an episode.
+        """
         ...
 
 

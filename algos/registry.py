@@ -95,6 +95,10 @@ VARIANTS = {
         "onestep", "Onestep RL, easy BCQ", "imitation", "arXiv:2106.08909",
         improvement="easy_bcq", num_steps=2_500_000,
     ),
+    "dt_corl": _entry(
+        "dt", "DT as in CORL", "imitation", "arXiv:2210.07105", "a return",
+        learning_rate=8e-4, batch_size=4096, antmaze={"learning_rate": 1e-4, "batch_size": 64},
+    ),
     "td3_bc_corl": _entry(
         "td3_bc", "TD3+BC as in CORL", "offline RL", "arXiv:2210.07105",
         antmaze={"normalize_observations": True, "reward_transform": "minus_one"},

@@ -119,14 +119,14 @@ def render_markdown(summary: pd.DataFrame, columns: dict[str, Column], published
         shown = [task for task in tasks if any((task, a) in cells for a in columns)]
         for task in shown:
             lines.append(_line(task, [_text(cells.get((task, a))) for a in columns]))
-            lines.append(_published_line(task, columns, published))
+            lines += _published_lines(task, columns, published)
         if shown:
             average = f"{family} average"
             ours = [_average(cells.get((task, a)) for task in tasks) for a in columns]
             lines.append(
                 _line(f"**{average}**", [text if text == "-" else f"**{text}**" for text in ours])
             )
-            lines.append(_published_line(average, columns, published))
+            lines += _published_lines(average, columns, published)
     lines += ["", *_notes(summary, columns)]
     return "\n".join(lines) + "\n"
 
@@ -226,11 +226,14 @@ def _line(name: str, texts: Iterable[str]) -> str:
     return f"| {name} | " + " | ".join(texts) + " |"
 
 
-def _published_line(name: str, columns: dict[str, Column], published: Published) -> str:
+def _published_lines(name: str, columns: dict[str, Column], published: Published) -> list[str]:
+    """One line, or none where nothing is published."""
     found = [published.get((name, algorithm)) for algorithm in columns]
+    if not any(found):
+        return []
     versions = _join(version for score in found if score for version in score[1:])
     texts = [f"*{score[0]:.1f}*" if score else "" for score in found]
-    return _line(f"*published, {versions}*" if versions else "*published*", texts)
+    return [_line(f"*published, {versions}*", texts)]
 
 
 def _average(row: Iterable[Any]) -> str:

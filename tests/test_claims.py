@@ -3,11 +3,13 @@
 One episode that is played shows it: each method acts from its memory at the start of an episode.
 """
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import pytest
 
-from algos import bc, cql, iql, onestep, td3_bc
+from algos import bc, cql, dt, iql, onestep, td3_bc
 from envs import toy as toys
 from envs.toy import BAD_ACTION, CROSSING, GOOD_ACTION, START
 
@@ -74,6 +76,22 @@ def test_methods_with_values_take_the_good_action_out_of_mostly_bad_ones(name, a
 
 def test_the_best_half_follows_the_better_episode_past_the_crossing(action):
     assert action("bc_50pct", toys.stitching(), CROSSING) == pytest.approx(BAD_ACTION, abs=0.05)
+
+
+def test_conditional_bc_told_the_best_return_in_the_data_stays_on_its_path(train):
+    # RvS-R: tests/test_rvs.py.
+    dataset, spec = toys.stitching()
+    config = dt.Config(
+        num_steps=600, batch_size=16, hidden_dims=(16, 16), learning_rate=5e-3, context=2,
+        dropout=0.0, warmup_steps=50, return_scale=1.0,
+    )  # fmt: skip
+    algorithm = dt.make(config, dataclasses.replace(spec, target_return=0.0))
+    state = train(algorithm, dataset)
+    memory = algorithm.reset(jax.random.key(0), jnp.zeros(0))
+    for observation in (START, CROSSING):
+        arguments = (state, memory, jnp.asarray(observation), jnp.array(0.0))
+        action, memory = algorithm.act(*arguments)
+    assert float(action[0]) == pytest.approx(BAD_ACTION, abs=0.1)
 
 
 @pytest.mark.parametrize("name", FULL)

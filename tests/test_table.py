@@ -110,7 +110,9 @@ def test_published_scores_stand_under_ours_and_are_called_other_data():
     assert lines[row + 1] == "| *published, v2* | *52.9* |  |"
     assert "other data than ours" in "\n".join(lines)
     provenance["hopper-medium/bc"]["settings"]["source"] = "d4rl"
-    assert "other data" not in markdown(played, provenance)
+    text = markdown(played, provenance)
+    assert "other data" not in text
+    assert "*published" not in text
 
 
 def test_columns_say_which_side_they_are_on_and_what_they_are_told():
