@@ -24,6 +24,13 @@ def toy():
 
 
 @pytest.fixture(scope="session")
+def batch(toy):
+    """Six transitions of ``toy``, the second half of them terminated."""
+    rows = jax.tree.map(lambda x: jnp.asarray(x[:6]), views.transitions(toy[0], "raw"))
+    return rows._replace(terminations=jnp.array([0.0, 0.0, 0.0, 1.0, 1.0, 1.0]))
+
+
+@pytest.fixture(scope="session")
 def first_state():
     """The first state of an algorithm on a dataset, from seed 0 unless told otherwise."""
 

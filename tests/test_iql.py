@@ -5,7 +5,6 @@ import pytest
 
 from algos import iql, networks
 from envs import toy as toys
-from envs import views
 from envs.toy import BAD_ACTION, CROSSING, GOOD_ACTION, OTHER_START, START
 
 HIDDEN = (16, 16)
@@ -26,12 +25,6 @@ CONFIG = iql.Config(
 ACTOR = networks.gaussian_actor(HIDDEN, 3, 2)
 CRITIC = networks.critic_ensemble(HIDDEN, 3, 2)
 VALUE = networks.value(HIDDEN, 3)
-
-
-@pytest.fixture(scope="module")
-def batch(toy):
-    rows = jax.tree.map(lambda x: jnp.asarray(x[:ROWS]), views.transitions(toy[0], "raw"))
-    return rows._replace(terminations=jnp.array([0.0, 0.0, 0.0, 1.0, 1.0, 1.0]))
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from algos import core, networks, td3_bc
-from envs import views
 
 HIDDEN = (16, 16)
 ROWS = 6
@@ -37,12 +36,6 @@ def raw_rows(batch):
     return batch._replace(
         observations=raw(batch.observations), next_observations=raw(batch.next_observations)
     )
-
-
-@pytest.fixture(scope="module")
-def batch(toy):
-    rows = jax.tree.map(lambda x: jnp.asarray(x[:ROWS]), views.transitions(toy[0], "raw"))
-    return rows._replace(terminations=jnp.array([0.0, 0.0, 0.0, 1.0, 1.0, 1.0]))
 
 
 @pytest.fixture(scope="module")
