@@ -227,13 +227,17 @@ def _line(name: str, texts: Iterable[str]) -> str:
 
 
 def _published_lines(name: str, columns: dict[str, Column], published: Published) -> list[str]:
-    """One line, or none where nothing is published."""
+    """One line, or none where nothing is published; a score of another version says so itself."""
     found = [published.get((name, algorithm)) for algorithm in columns]
-    if not any(found):
+    versions = [score[1] for score in found if score]
+    if not versions:
         return []
-    versions = _join(version for score in found if score for version in score[1:])
-    texts = [f"*{score[0]:.1f}*" if score else "" for score in found]
-    return [_line(f"*published, {versions}*", texts)]
+    row_version = versions[0]
+    texts = []
+    for score in found:
+        suffix = f" ({score[1]})" if score and score[1] != row_version else ""
+        texts.append(f"*{score[0]:.1f}{suffix}*" if score else "")
+    return [_line(f"*published, {row_version}*", texts)]
 
 
 def _average(row: Iterable[Any]) -> str:
@@ -246,9 +250,8 @@ def _notes(summary: pd.DataFrame, columns: dict[str, Column]) -> list[str]:
     ours = set(summary["source"]) == {"regenerated"}
     other = ", which are other data than ours" if ours else ""
     published = (
-        "Published: the scores that the post's table goes back to, arXiv:2110.06169 Table 1 and "
-        "for RvS-G's average (v2) arXiv:2112.10751, on D4RL's files of the version named"
-        f"{other}."
+        f"Published: the scores that the post's table goes back to ({' and '.join(POST_SOURCES)}), "
+        f"on D4RL's files of the version named{other}."
     )
     lines = [published]
     told = [f"{c.title} {c.told}" for c in columns.values() if c.told != "nothing"]

@@ -115,6 +115,15 @@ def test_published_scores_stand_under_ours_and_are_called_other_data():
     assert "*published" not in text
 
 
+def test_a_published_score_of_another_version_says_so():
+    played = rows("hopper-medium", [[1.0, 0.0], [1.0, 0.0]])
+    published = {("hopper-medium", "bc"): (52.9, "v0"), ("hopper-medium", "iql"): (66.3, "v2")}
+    text = markdown(
+        played, {"hopper-medium/bc": facts("hopper-medium")}, {"bc": BC, "iql": IQL}, published
+    )
+    assert "| *published, v0* | *52.9* | *66.3 (v2)* |" in text
+
+
 def test_columns_say_which_side_they_are_on_and_what_they_are_told():
     played = rows("hopper-medium", [[1.0, 0.0], [1.0, 0.0]])
     goal = table.Column("RvS-G", "imitation", "the goal")
