@@ -18,7 +18,6 @@ import functools
 import hashlib
 import json
 import math
-import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
@@ -33,6 +32,7 @@ from algos import core
 from algos.registry import get_algorithm
 from bench import checkpoint, results
 from bench.evaluate import episode_seeds, evaluate
+from bench.interrupt import Asked
 from bench.train import INIT, TRAIN, build, chunk_steps, stream
 from envs.datasets import get_source, load
 from envs.registry import Task
@@ -50,7 +50,7 @@ load_once = functools.lru_cache(maxsize=1)(load)
 
 
 class Interrupted(KeyboardInterrupt):
-    """Ctrl-C came; the cell is checkpointed and goes on when the same command is run again."""
+    """Asked to stop; the cell is checkpointed and goes on when the same command is run again."""
 
 
 class Diverged(Exception):
@@ -136,6 +136,7 @@ def run(
     cell: Cell,
     results_folder: Path,
     *,
+    asked: Asked = lambda: False,
     progress: Callable[[int, int], None] = lambda step, total: None,
     report: Callable[[str], None] = lambda line: None,
 ) -> Path:
@@ -144,6 +145,7 @@ def run(
     Args:
         cell: what to run.
         results_folder: root of all results.
+        asked: whether to stop; the cell is then checkpointed first.
         progress: told (steps done, steps in all).
         report: receives lines worth a user's attention.
 
@@ -151,7 +153,7 @@ def run(
         the cell's folder, with ``DONE`` in it.
 
     Raises:
-        Interrupted: Ctrl-C, after a checkpoint.
+        Interrupted: ``asked`` said so.
         Diverged: a loss is not finite; the last good checkpoint stays.
         InputError: the dataset cannot be used.
     """
@@ -165,8 +167,7 @@ def run(
         dataset, _ = load_once(cell.task, settings.source, settings.scale)
         facts = identity(cell, provenance) | _circumstances(cell, provenance)
         results.write_json(folder / "config.json", facts)
-        with _interruptible() as interrupted:
-            _train(cell, folder, dataset, progress, report, interrupted)
+        _train(cell, folder, dataset, asked, progress, report)
         (folder / "FAILED").unlink(missing_ok=True)
         results.write_text(folder / "DONE", "")
         with contextlib.suppress(OSError):
@@ -188,9 +189,9 @@ def _train(
     cell: Cell,
     folder: Path,
     dataset: Dataset,
+    asked: Asked,
     progress: Callable[[int, int], None],
     report: Callable[[str], None],
-    interrupted: Callable[[], bool],
 ) -> None:
     settings = cell.settings
     program = build(cell.algorithm, cell.config, cell.task.spec)
@@ -226,7 +227,7 @@ def _train(
             step += chunk
             now = offsets[index] + step
             train_rows.append(_metric_rows(cell, now, jax.device_get(metrics)))
-            stop = interrupted()
+            stop = asked()
             if now % settings.eval_interval == 0:
                 played = evaluate(
                     program, states, environment, settings.seeds, settings.num_episodes
@@ -307,24 +308,3 @@ def _locked(folder: Path, name: str, report: Callable[[str], None]) -> Iterator[
             report(f"{name} is being written by another process; waiting for it")
             fcntl.flock(file, fcntl.LOCK_EX)
         yield
-
-
-@contextlib.contextmanager
-def _interruptible() -> Iterator[Callable[[], bool]]:
-    """Turn the first Ctrl-C into a question to ask between chunks; a second one stops at once."""
-    asked: list[int] = []
-
-    def handle(number: int, frame: Any) -> None:
-        del frame
-        asked.append(number)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-
-    try:
-        previous = signal.signal(signal.SIGINT, handle)
-    except ValueError:  # not the main thread: signals go elsewhere
-        yield lambda: False
-        return
-    try:
-        yield lambda: bool(asked)
-    finally:
-        signal.signal(signal.SIGINT, previous)

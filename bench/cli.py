@@ -67,6 +67,8 @@ class GridArgs:
     """where the data come from"""
     results: Path = Path("results")
     """root of all results"""
+    workers: int | None = None
+    """cells at a time; one for each processor by default, on an accelerator 1"""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -193,13 +195,13 @@ def _collect(recipes: Sequence[Any], overwrite: bool) -> None:
     from bench.display import Bars
     from envs.datasets.make import make
 
-    with Bars("datasets") as bars:
-        for number, recipe in enumerate(recipes, start=1):
-            bars.started(recipe.task.name, number, len(recipes))
-            progress = partial(bars.progress, total=recipe.num_rows)
+    with Bars("datasets", len(recipes)) as bars:
+        for recipe in recipes:
+            name = recipe.task.name
+            bars.started(name)
+            progress = partial(bars.progress, name, total=recipe.num_rows)
             made = make(recipe, overwrite=overwrite, progress=progress)
-            size = f"{recipe.num_rows:,} rows"
-            bars.finished(recipe.task.name, size if made else "there already")
+            bars.finished(name, f"{recipe.num_rows:,} rows" if made else "there already")
 
 
 def _data_info(args: DataInfoArgs) -> int:
@@ -234,6 +236,7 @@ def _train(arguments: list[str]) -> int:
     from algos.registry import get_algorithm
     from bench import cell, grid
     from bench.display import Bars
+    from bench.interrupt import asked_to_stop
     from bench.profiles import get_profile
     from envs.registry import get_task
 
@@ -259,9 +262,10 @@ def _train(arguments: list[str]) -> int:
     )
     _make_missing([planned])
     _prepare(run.results)
-    with Bars("cells") as bars:
-        bars.started(planned.name, 1, 1)
-        folder = cell.run(planned, run.results, progress=bars.progress, report=bars.note)
+    with Bars("cells", 1) as bars, asked_to_stop() as asked:
+        bars.started(planned.name)
+        progress = partial(bars.progress, planned.name)
+        folder = cell.run(planned, run.results, asked=asked, progress=progress, report=bars.note)
         bars.finished(planned.name, grid.summary_text(task, cell.read(folder)[0]))
     print(f"raw returns and provenance: {folder}")
     return 0
@@ -269,11 +273,13 @@ def _train(arguments: list[str]) -> int:
 
 def _grid(args: GridArgs) -> int:
     from algos.registry import TABLE1, get_algorithm
-    from bench import grid
+    from bench import grid, workers
     from bench.display import Bars
     from bench.profiles import get_profile
     from envs.registry import TASKS, get_task
 
+    if args.workers is not None and args.workers < 1:
+        raise InputError(f"workers must be at least 1, got {args.workers}")
     profile = get_profile(args.profile)
     tasks = [get_task(name) for name in args.tasks or TASKS]
     algorithms = list(args.algorithms or TABLE1)
@@ -282,8 +288,10 @@ def _grid(args: GridArgs) -> int:
     planned = [grid.plan(t, a, profile, args.source) for t in tasks for a in algorithms]
     _make_missing(planned)
     _prepare(args.results)
-    with Bars("cells") as bars:
-        failures = grid.run(planned, args.profile, args.results, bars)
+    num_workers = workers.default_number() if args.workers is None else args.workers
+    num_workers = min(num_workers, len(planned))
+    with Bars("cells", len(planned)) as bars:
+        failures = grid.run(planned, args.profile, args.results, bars, num_workers)
     folder = args.results / args.source / args.profile
     if (folder / "scores.csv").exists():
         print()
@@ -295,12 +303,10 @@ def _grid(args: GridArgs) -> int:
 
 def _prepare(results_folder: Path) -> None:
     """Set up what all cells share; fail now rather than after minutes of work."""
-    import jax
+    from bench.train import keep_compiled_programs
 
     results_folder.mkdir(parents=True, exist_ok=True)
-    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "rl-or-bc" / "xla"
-    jax.config.update("jax_compilation_cache_dir", str(cache))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
+    keep_compiled_programs()
 
 
 def _make_missing(planned: Sequence[Any]) -> None:

@@ -3,40 +3,23 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import pandas as pd
 
 from algos.registry import ALGORITHMS, get_algorithm
 from bench import cell as cells
-from bench import results, table
+from bench import results, table, workers
 from bench.cell import Cell, Settings
+from bench.display import Display
+from bench.interrupt import Asked, asked_to_stop
 from bench.profiles import Profile
 from envs.registry import TASKS, Task
 from envs.scores import normalized_score
 from envs.types import InputError
-
-
-class Display(Protocol):
-    """Where a grid tells a person how it goes."""
-
-    def started(self, name: str, number: int, total: int) -> None:
-        """A cell starts, the ``number``-th of ``total``."""
-        ...
-
-    def progress(self, step: int, total: int) -> None:
-        """The running cell has done ``step`` of ``total`` gradient steps."""
-        ...
-
-    def finished(self, name: str, score: str) -> None:
-        """A cell is done; ``score`` is ready to print."""
-        ...
-
-    def note(self, line: str) -> None:
-        """Something worth a line."""
-        ...
 
 
 def plan(task: Task, algorithm: str, profile: Profile, source: str, **overrides: Any) -> Cell:
@@ -76,7 +59,11 @@ def plan(task: Task, algorithm: str, profile: Profile, source: str, **overrides:
 
 
 def run(
-    planned: Sequence[Cell], profile_name: str, results_folder: Path, display: Display
+    planned: Sequence[Cell],
+    profile_name: str,
+    results_folder: Path,
+    display: Display,
+    num_workers: int = 1,
 ) -> list[str]:
     """Run every cell that is not done and publish the tables.
 
@@ -88,34 +75,53 @@ def run(
         profile_name: names the folder of the tables.
         results_folder: root of all results.
         display: is told how it goes.
+        num_workers: cells that run at a time; 1 runs them in this process.
 
     Returns:
         one line per failed cell.
 
     Raises:
-        bench.cell.Interrupted: Ctrl-C.
+        bench.cell.Interrupted: Ctrl-C, after running cells were checkpointed.
         OSError: nothing can be written any more.
     """
+    folder = results_folder / planned[0].settings.source / profile_name
     rows, provenance, failures = [], {}, []
-    for number, cell in enumerate(planned, start=1):
-        display.started(cell.name, number, len(planned))
-        try:
-            folder = cells.run(cell, results_folder, progress=display.progress, report=display.note)
-        except (InputError, OSError):
-            raise
-        except Exception as error:
-            failures.append(_record_failure(cell, results_folder, error))
-            display.note(failures[-1])
-            continue
-        cell_rows, facts = cells.read(folder)
-        rows.append(cell_rows)
-        provenance[cell.name] = facts
-        display.finished(cell.name, summary_text(cell.task, cell_rows))
+    with asked_to_stop() as asked:
+        if num_workers == 1:
+            outcomes = _one_by_one(planned, results_folder, display, asked)
+        else:
+            outcomes = workers.run(planned, results_folder, display, num_workers, asked)
+        for cell, outcome in outcomes:
+            if isinstance(outcome, InputError | OSError):
+                raise outcome
+            if isinstance(outcome, Exception):
+                failures.append(_record_failure(cell, results_folder, outcome))
+                display.finished(cell.name, "failed")
+                display.note(failures[-1])
+                continue
+            cell_rows, facts = cells.read(outcome)
+            rows.append(cell_rows)
+            provenance[cell.name] = facts
+            display.finished(cell.name, summary_text(cell.task, cell_rows))
     if provenance:
-        publish(
-            pd.concat(rows), provenance, results_folder / planned[0].settings.source / profile_name
-        )
+        publish(pd.concat(rows), provenance, folder)
     return failures
+
+
+def _one_by_one(
+    planned: Sequence[Cell], results_folder: Path, display: Display, asked: Asked
+) -> Iterator[tuple[Cell, Path | Exception]]:
+    for cell in planned:
+        display.started(cell.name)
+        progress = partial(display.progress, cell.name)
+        try:
+            folder = cells.run(
+                cell, results_folder, asked=asked, progress=progress, report=display.note
+            )
+        except Exception as error:
+            yield cell, error
+        else:
+            yield cell, folder
 
 
 def publish(rows: pd.DataFrame, provenance: dict[str, Any], folder: Path) -> None:

@@ -7,8 +7,10 @@ no random state is carried, every key is folded from (seed, purpose, step).
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -18,6 +20,10 @@ from algos import core
 from algos.registry import get_algorithm
 from envs.types import EnvSpec
 from envs.views import Statistics
+
+# XLA's first choice for a processor's matrix products is YNNPACK. With products as small as these
+# Eigen is faster: an update of IQL takes 2/3 of the time at 64 wide and is no slower at 256.
+_COMPILER_OPTIONS = {"xla_cpu_experimental_ynn_fusion_type": ""}
 
 INIT, EVAL, TRAIN = 0, 1, 2  # phase i trains on purpose TRAIN + i, so phases never share draws
 
@@ -44,6 +50,13 @@ class Program(NamedTuple):
     act: Callable[..., tuple[jax.Array, core.Carry]]
 
 
+def keep_compiled_programs() -> None:
+    """Compile each program once on this machine: all processes share a folder of them."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "rl-or-bc" / "xla"
+    jax.config.update("jax_compilation_cache_dir", str(cache))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+
+
 def stream(seeds: Sequence[int], purpose: int) -> jax.Array:
     """One independent typed key per seed for ``purpose``, ``[S]``."""
     fold = lambda seed: jax.random.fold_in(jax.random.key(seed), purpose)
@@ -55,13 +68,14 @@ def build(algorithm_name: str, config: core.Config, spec: EnvSpec) -> Program:
     """The method's program; cells of equal settings and sizes share it and its compiled code."""
     algorithm = get_algorithm(algorithm_name).make(config, spec)
 
+    jit = partial(jax.jit, compiler_options=_COMPILER_OPTIONS)
     over_episodes = jax.vmap(algorithm.act, in_axes=(None, 0, 0, 0))
     return Program(
         algorithm=algorithm,
-        init=partial(_init_all, jax.jit(algorithm.init)),
+        init=partial(_init_all, jit(algorithm.init)),
         runs=tuple(_make_run(phase) for phase in algorithm.phases),
-        reset=jax.jit(jax.vmap(jax.vmap(algorithm.reset))),
-        act=jax.jit(jax.vmap(over_episodes)),
+        reset=jit(jax.vmap(jax.vmap(algorithm.reset))),
+        act=jit(jax.vmap(over_episodes)),
     )
 
 
@@ -91,7 +105,12 @@ def _make_run(phase: core.Phase) -> Run:
 
     all_seeds = jax.vmap(one_seed, in_axes=(0, 0, None, None))  # the only vmap over seeds
 
-    @partial(jax.jit, static_argnames="num_steps", donate_argnames="states")
+    @partial(
+        jax.jit,
+        static_argnames="num_steps",
+        donate_argnames="states",
+        compiler_options=_COMPILER_OPTIONS,
+    )
     def run(
         states: core.State, seed_keys: jax.Array, view: Any, first_step: int, num_steps: int
     ) -> tuple[core.State, core.Metrics]:

@@ -15,6 +15,13 @@ import numpy as np
 from envs.types import Array
 
 
+def num_processors() -> int:
+    """Processors that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 class Simulator:
     """N independent simulations of one model.
 
@@ -30,7 +37,7 @@ class Simulator:
         self.model = model
         self.num_envs = num_envs
         self.frame_skip = frame_skip
-        self.num_threads = max(1, min(num_threads or os.cpu_count() or 1, num_envs))
+        self.num_threads = max(1, min(num_threads or num_processors(), num_envs))
         self._data = [mujoco.MjData(model) for _ in range(num_envs)]
         # The views stay valid for the life of an MjData; attribute access costs more than the copy.
         self._views = [(data, data.ctrl, data.qpos, data.qvel) for data in self._data]

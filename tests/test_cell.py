@@ -9,6 +9,7 @@ import pytest
 
 from bench import cell as cells
 from bench import checkpoint, grid, results
+from bench.interrupt import asked_to_stop
 from bench.profiles import PROFILES
 from envs.datasets import SOURCES, Source, get_source, regenerated
 from envs.registry import get_task
@@ -118,9 +119,12 @@ def test_ctrl_c_checkpoints_and_the_next_run_goes_on(datasets, tmp_path, monkeyp
         if step == 100:
             signal.raise_signal(signal.SIGINT)
 
-    with pytest.raises(cells.Interrupted, match="stopped at step 200 of 400"):
+    with (
+        asked_to_stop() as asked,
+        pytest.raises(cells.Interrupted, match="stopped at step 200 of 400"),
+    ):
         # The signal comes after the first chunk and is seen after the second.
-        run(cell, tmp_path / "cut", progress=interrupt)
+        run(cell, tmp_path / "cut", asked=asked, progress=interrupt)
     folder = next((tmp_path / "cut").rglob("config.json")).parent
     assert (folder / "checkpoint").exists()
     assert not (folder / "DONE").exists()

@@ -9,11 +9,13 @@ from bench.display import Bars
 
 def test_plain_output_has_one_short_line_for_each_part_and_no_control_codes():
     stream = io.StringIO()
-    with Bars("cells", Console(file=stream, width=80)) as bars:
-        for number, name in enumerate(["halfcheetah-medium-replay/bc_10pct", "x"], start=1):
-            bars.started(name, number, 45)
-            bars.progress(5, 10)
+    with Bars("cells", 45, Console(file=stream, width=80)) as bars:
+        for name in ("halfcheetah-medium-replay/bc_10pct", "x"):
+            bars.started(name)
+        for name in ("halfcheetah-medium-replay/bc_10pct", "x"):
+            bars.progress(name, 5, 10)
             bars.finished(name, "100.0 ± 10.0")
+            bars.progress(name, 10, 10)  # late word
         bars.note("checkpoint [x] cannot be read")
     lines = stream.getvalue().splitlines()
     assert len(lines) == 3

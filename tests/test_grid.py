@@ -15,10 +15,10 @@ from bench import cli, results, table
 TASKS = ["hopper-medium", "antmaze-umaze"]
 
 
-def grid(folder, *options):
-    return cli.main(
-        ["grid", "--profile", "smoke", "--results", str(folder), "--tasks", *TASKS, *options]
-    )
+def grid(folder, *options, workers=1):
+    """One worker runs in this process, where a test can reach it."""
+    fixed = ["--profile", "smoke", "--results", str(folder), "--workers", str(workers)]
+    return cli.main(["grid", *fixed, "--tasks", *TASKS, *options])
 
 
 def published(folder):
@@ -67,6 +67,8 @@ def test_a_part_of_the_grid_leaves_the_other_cells_in_the_table(finished):
                 "hopper-medium",
                 "--algorithms",
                 "bc",
+                "--workers",
+                "1",
             ]
         )
         == 0
@@ -77,6 +79,7 @@ def test_a_part_of_the_grid_leaves_the_other_cells_in_the_table(finished):
 def test_results_can_go_to_a_relative_folder_as_they_do_by_default(datasets, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     arguments = ["grid", "--profile", "smoke", "--tasks", "hopper-medium", "--algorithms", "bc"]
+    arguments += ["--workers", "1"]
     assert cli.main(arguments) == 0
     assert list((tmp_path / "results" / "regenerated" / "smoke").iterdir())
 

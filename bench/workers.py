@@ -1,0 +1,192 @@
+"""Cells side by side: each in a process of its own, on processors of its own.
+
+The networks are small: one cell cannot keep two processors busy, two cells can. Measured on two
+cores, 2 x 256 nets and 64-wide ones alike: two cells beside each other do about twice the updates
+that one cell on both cores does.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context, parent_process
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from bench import cell as cells
+from bench.cell import Cell
+from bench.display import Display
+from bench.interrupt import Asked
+from bench.train import keep_compiled_programs
+
+BYTES_PER_WORKER = 2 << 30  # JAX, compiled programs and one dataset; 0.8 GiB at quick sizes
+_SPAWN = get_context("spawn")  # a forked JAX hangs
+
+
+def default_number() -> int:
+    """A worker for each processor this process may use, as far as memory goes; 1 on a GPU or TPU.
+
+    An accelerator is not shared, and where processes cannot be pinned, as on macOS, two of them
+    would only be in each other's way.
+    """
+    if jax.default_backend() != "cpu" or not hasattr(os, "sched_getaffinity"):
+        return 1
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return max(1, min(len(os.sched_getaffinity(0)), memory // BYTES_PER_WORKER))
+
+
+def run(
+    planned: Sequence[Cell],
+    results_folder: Path,
+    display: Display,
+    num_workers: int,
+    asked: Asked,
+) -> Iterator[tuple[Cell, Path | Exception]]:
+    """Run cells on ``num_workers`` processes, and yield each as it ends.
+
+    Args:
+        planned: the cells. A worker takes those of one task one after the other.
+        results_folder: root of all results.
+        display: is told how it goes.
+        num_workers: processes.
+        asked: whether to stop; running cells are then checkpointed.
+
+    Yields:
+        a cell, with its finished folder or with what went wrong.
+
+    Raises:
+        bench.cell.Interrupted: ``asked`` said so; no cell is running any more.
+    """
+    stop, events = _SPAWN.Event(), _SPAWN.Queue()
+    listener = threading.Thread(target=_tell, args=(events, display), daemon=True)
+    listener.start()
+    processors = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [0]
+    shares = [share.tolist() for share in np.array_split(processors, num_workers)]
+    shares = [share or processors for share in shares]  # more workers than processors
+
+    def start(worker: int) -> ProcessPoolExecutor:
+        arguments = (shares[worker], stop, events)
+        return ProcessPoolExecutor(1, _SPAWN, initializer=_begin, initargs=arguments)
+
+    pools = {worker: start(worker) for worker in range(num_workers)}
+    todo = _Todo(planned)
+    running: dict[Future[Path], tuple[int, Cell]] = {}
+    last: dict[int, Cell | None] = dict.fromkeys(pools)
+    interrupted: BaseException | None = None
+    try:
+        while True:
+            for worker in sorted(pools.keys() - {worker for worker, _ in running.values()}):
+                cell = todo.take(last[worker], [cell for _, cell in running.values()])
+                if cell is None or asked():
+                    break
+                display.started(cell.name)
+                last[worker] = cell
+                running[pools[worker].submit(_run, cell, results_folder)] = (worker, cell)
+            if not running:
+                break
+            if asked():
+                stop.set()
+            # Short, because a signal is looked at between two waits.
+            done, _ = wait(running, timeout=0.2, return_when=FIRST_COMPLETED)
+            for future in done:
+                worker, cell = running.pop(future)
+                error = future.exception()
+                if isinstance(error, cells.Interrupted):
+                    interrupted = error
+                elif isinstance(error, BrokenProcessPool):
+                    pools[worker].shutdown()
+                    pools[worker] = start(worker)
+                    yield cell, RuntimeError("its process was killed, perhaps for want of memory")
+                elif isinstance(error, Exception):
+                    yield cell, error
+                else:
+                    yield cell, future.result()
+    finally:
+        stop.set()
+        for pool in pools.values():
+            pool.shutdown(cancel_futures=True)
+        events.put(None)
+        listener.join()
+    if interrupted or asked():
+        raise interrupted or cells.Interrupted("no cell was running")
+
+
+class _Todo:
+    """Cells that no worker has taken, by task."""
+
+    def __init__(self, planned: Sequence[Cell]) -> None:
+        self._tasks: dict[str, deque[Cell]] = {}
+        for cell in planned:
+            self._tasks.setdefault(cell.task.name, deque()).append(cell)
+
+    def take(self, last: Cell | None, running: Sequence[Cell]) -> Cell | None:
+        """The next cell for a worker that had ``last``; None when there is none left.
+
+        The task it was on, whose data it has read; else a task nobody is on, best in an
+        environment nobody is in, so that no two workers compile the same programs; else the task
+        that will take longest.
+        """
+        if last is not None and self._tasks.get(last.task.name):
+            return self._tasks[last.task.name].popleft()
+        tasks = {cell.task.name for cell in running}
+        environments = {cell.task.environment for cell in running}
+        left = [(name, cells) for name, cells in self._tasks.items() if cells]
+        if not left:
+            return None
+        _, best = min(
+            left,
+            key=lambda item: (
+                item[0] in tasks,
+                item[1][0].task.environment in environments,
+                -len(item[1]),
+            ),
+        )
+        return best.popleft()
+
+
+def _tell(events: Any, display: Display) -> None:
+    """Pass on what workers report, until None comes."""
+    while (event := events.get()) is not None:
+        method, *arguments = event
+        getattr(display, method)(*arguments)
+
+
+# What a worker process needs from its start to its end.
+_asked: Asked = lambda: False
+_events: Any = None
+
+
+def _begin(processors: list[int], stop: Any, events: Any) -> None:
+    """Settle in a new process, before JAX counts the processors."""
+    global _asked, _events
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the parent decides
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, processors)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    keep_compiled_programs()
+    _asked, _events = stop.is_set, events
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
+
+
+def _run(cell: Cell, results_folder: Path) -> Path:
+    return cells.run(
+        cell,
+        results_folder,
+        asked=_asked,
+        progress=lambda step, total: _events.put(("progress", cell.name, step, total)),
+        report=lambda line: _events.put(("note", line)),
+    )

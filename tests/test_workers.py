@@ -1,0 +1,139 @@
+"""Cells side by side, each in a process of its own."""
+
+import dataclasses
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from bench import cell as cells
+from bench import grid, workers
+from bench.profiles import PROFILES
+from envs.registry import get_task
+
+TASKS = ("hopper-medium", "hopper-medium-replay", "halfcheetah-medium")
+
+
+def plan(task="hopper-medium", algorithm="bc"):
+    return grid.plan(get_task(task), algorithm, PROFILES["smoke"], "regenerated")
+
+
+@pytest.fixture
+def todo():
+    return workers._Todo([plan(task, algorithm) for task in TASKS for algorithm in ("bc", "iql")])
+
+
+def test_a_worker_stays_with_its_task_whose_data_it_has_read(todo):
+    first = todo.take(None, [])
+    assert todo.take(first, [plan("hopper-medium-replay")]).task == first.task
+
+
+def test_workers_start_in_environments_of_their_own_so_that_none_compiles_what_another_does(todo):
+    first = todo.take(None, [])
+    second = todo.take(None, [first])
+    assert (first.task.name, second.task.name) == ("hopper-medium", "halfcheetah-medium")
+
+
+def test_a_worker_without_a_task_of_its_own_helps_and_every_cell_is_taken_once(todo):
+    taken, last = [], None
+    while (cell := todo.take(last, [])) is not None:
+        taken.append(cell.name)
+        last = cell
+    assert sorted(taken) == sorted(f"{task}/{name}" for task in TASKS for name in ("bc", "iql"))
+
+
+def test_there_is_a_worker_for_each_processor_as_far_as_memory_goes(monkeypatch):
+    if not hasattr(os, "sched_getaffinity"):
+        pytest.skip("processes cannot be pinned here")
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(8)))
+    pages = {"SC_PAGE_SIZE": 1, "SC_PHYS_PAGES": 3.5 * workers.BYTES_PER_WORKER}
+    monkeypatch.setattr(os, "sysconf", pages.__getitem__)
+    assert workers.default_number() == 3
+    pages["SC_PHYS_PAGES"] = 1
+    assert workers.default_number() == 1
+
+
+class Recorder:
+    def __init__(self):
+        self.finished_parts, self.notes = [], []
+
+    def started(self, name): ...
+
+    def progress(self, name, done, total): ...
+
+    def finished(self, name, text):
+        self.finished_parts.append((name, text))
+
+    def note(self, line):
+        self.notes.append(line)
+
+
+def test_two_workers_give_what_one_process_gives(datasets, tmp_path):
+    scores = []
+    for number in ("1", "2"):
+        command = [sys.executable, "-m", "bench", "grid", "--profile", "smoke"]
+        command += ["--workers", number, "--results", str(tmp_path / number)]
+        command += ["--tasks", "hopper-medium", "antmaze-umaze", "--algorithms", "bc", "td3_bc"]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        scores.append((tmp_path / number / "regenerated" / "smoke" / "scores.csv").read_bytes())
+    assert scores[0] == scores[1]
+
+
+def test_a_failed_cell_stops_no_other(datasets, tmp_path):
+    bad = plan(algorithm="iql")
+    bad = dataclasses.replace(bad, config=dataclasses.replace(bad.config, learning_rate=1e30))
+    display = Recorder()
+    planned = [bad, plan(), plan("antmaze-umaze")]
+    failures = grid.run(planned, "smoke", tmp_path, display, num_workers=2)
+    assert len(failures) == 1
+    assert failures[0].startswith("hopper-medium/iql failed: ")
+    assert "Diverged" in (cells.folder_of(bad, tmp_path) / "FAILED").read_text()
+    assert len(list(tmp_path.rglob("DONE"))) == 2
+    assert len(display.finished_parts) == 3
+
+
+def test_ctrl_c_checkpoints_what_every_worker_runs(datasets, tmp_path):
+    planned = []
+    for task in ("hopper-medium", "antmaze-umaze"):
+        cell = plan(task)
+        config = dataclasses.replace(cell.config, num_steps=4_000_000)
+        settings = dataclasses.replace(cell.settings, eval_interval=4_000_000)
+        planned.append(dataclasses.replace(cell, config=config, settings=settings))
+    running = set()
+    display = Recorder()
+
+    def interrupt(name, done, total):
+        running.add(name)
+        if len(running) == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+            running.clear()
+            display.progress = lambda *_: None
+
+    display.progress = interrupt
+    with pytest.raises(cells.Interrupted):
+        grid.run(planned, "smoke", tmp_path, display, num_workers=2)
+    assert len(list(tmp_path.rglob("checkpoint"))) == 2
+    assert not list(tmp_path.rglob("DONE"))
+
+
+def test_workers_end_with_the_process_that_started_them(datasets, tmp_path):
+    command = [sys.executable, "-m", "bench", "grid", "--profile", "smoke", "--workers", "2"]
+    command += ["--tasks", "hopper-medium", "--results", str(tmp_path)]
+    parent = subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True)
+    while not list(tmp_path.rglob("config.json")):
+        assert parent.poll() is None
+        time.sleep(0.1)
+    parent.send_signal(signal.SIGKILL)
+    parent.wait()
+    deadline = time.monotonic() + 10.0
+    while time.monotonic() < deadline:
+        try:
+            os.killpg(parent.pid, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.1)
+    os.killpg(parent.pid, signal.SIGKILL)
+    pytest.fail("workers went on without their parent")
