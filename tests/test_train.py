@@ -1,6 +1,9 @@
 """Seeds, chunks and the programs that cells share."""
 
 import dataclasses
+import os
+import subprocess
+import sys
 
 import chex
 import jax
@@ -87,3 +90,36 @@ def test_chunks_divide_the_interval(interval, expected):
 def test_equal_settings_share_one_program(toy):
     config = TABLE1["bc"].default.resized(num_steps=8, batch_size=8, hidden_dims=(16,))
     assert build("bc", config, toy[1]) is build("bc", dataclasses.replace(config), toy[1])
+
+
+SHARDED = """
+import functools
+import jax, numpy as np
+from algos.registry import TABLE1
+from bench.train import INIT, TRAIN, build, shared_by_seeds, stream
+from envs import toy
+from envs.views import statistics
+
+dataset, spec = toy.random_episodes()
+every_device, seeds = jax.local_devices(), range(4)
+assert len(every_device) == 4
+results = []
+for count in (1, 2, 4):
+    jax.local_devices = lambda: every_device[:count]
+    config = TABLE1["td3_bc"].default.resized(num_steps=8, batch_size=8, hidden_dims=(16, 16))
+    program = build("td3_bc", config, spec)
+    states = program.init(stream(seeds, INIT), statistics(dataset))
+    view = program.algorithm.phases[0].view(dataset)
+    view = jax.device_put(view, shared_by_seeds(len(seeds)))
+    states, _ = program.runs[0](states, stream(seeds, TRAIN), view, 0, 8)
+    assert all(len(leaf.sharding.device_set) == count for leaf in jax.tree.leaves(states))
+    results.append(jax.device_get(states))
+for result in results[1:]:
+    close = functools.partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-7)
+    jax.tree.map(close, results[0], result)
+"""
+
+
+def test_seeds_split_over_devices_give_the_same_numbers_but_for_rounding():
+    flags = dict(os.environ, XLA_FLAGS="--xla_force_host_platform_device_count=4")
+    subprocess.run([sys.executable, "-c", SHARDED], check=True, env=flags)
