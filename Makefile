@@ -5,7 +5,7 @@ ARGS ?=
 READY := .venv/.installed
 UV := uv==0.13.9
 
-.PHONY: help setup format check test test-slow table1 policies lock clean
+.PHONY: help setup format check test test-slow bench table1 policies lock clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -26,6 +26,12 @@ test: $(READY)  ## run the fast tests
 
 test-slow: $(READY)  ## run the tests that take minutes
 	@.venv/bin/pytest -m slow $(ARGS)
+
+bench: $(READY)  ## time learning, evaluation and start (ARGS=--short)
+	@mkdir -p results/bench
+	@file=results/bench/$$(.venv/bin/python -c 'import jax; print(jax.default_backend())').json; \
+		.venv/bin/pytest tests/speed -m speed --benchmark-quiet --benchmark-json=$$file $(ARGS) && \
+		.venv/bin/python tests/speed/report.py $$file
 
 table1: $(READY)  ## run the benchmark grid (PROFILE=quick, ARGS=...)
 	@.venv/bin/rl-or-bc grid --profile $(PROFILE) $(ARGS)
