@@ -9,43 +9,12 @@ from typing import Any, NamedTuple
 import distrax
 import jax
 import jax.numpy as jnp
-import numpy as np
 from flax import linen as nn
 
 from algos.core import Params
 
-# Newton-Schulz iterations x <- x (a + b x'x + c (x'x)^2). Twelve of Muon's (KellerJordan/Muon),
-# which triple what is small, bring every singular value above 1e-6 near 1; six cubic ones then
-# square the distance to 1 each.
-_NEWTON_SCHULZ = np.array([(3.4445, -4.775, 2.0315)] * 12 + [(1.5, -0.5, 0.0)] * 6, np.float32)
-
-
-def _orthogonal(gain: float) -> nn.initializers.Initializer:
-    """``gain`` times a uniformly drawn matrix with orthonormal columns, or rows if those are fewer.
-
-    By the polar decomposition of a Gaussian matrix, in matrix products alone. flax's own takes a
-    QR decomposition, whose LAPACK call waits inside XLA's thread pool for other threads of the
-    pool: two decompositions at a time on two threads wait for ever.
-    """
-    matmul = partial(jnp.matmul, precision="highest")
-
-    def init(key: jax.Array, shape: Sequence[int], dtype: Any = jnp.float32) -> jax.Array:
-        rows, columns = shape
-        tall = jax.random.normal(key, (max(shape), min(shape)), dtype)
-
-        def improve(x: jax.Array, weights: jax.Array) -> tuple[jax.Array, None]:
-            a, b, c = weights
-            gram = matmul(x.T, x)
-            return a * x + matmul(x, b * gram + c * matmul(gram, gram)), None
-
-        tall, _ = jax.lax.scan(improve, tall / jnp.linalg.norm(tall), jnp.asarray(_NEWTON_SCHULZ))
-        return gain * (tall if rows >= columns else tall.T)
-
-    return init
-
-
 # Source: orthogonal kernels with gain sqrt(2), ikostrikov/implicit_q_learning@09d7002 common.py.
-_KERNEL_INIT = _orthogonal(2.0**0.5)
+_KERNEL_INIT = nn.initializers.orthogonal(2.0**0.5)
 
 
 class Network(NamedTuple):
@@ -75,7 +44,7 @@ class _Mlp(nn.Module):
             if self.layer_norm:
                 x = nn.LayerNorm()(x)
             x = nn.relu(x)
-        output_init = _orthogonal(self.output_gain)
+        output_init = nn.initializers.orthogonal(self.output_gain)
         return nn.Dense(self.output_dim, kernel_init=output_init)(x)
 
 
