@@ -33,7 +33,7 @@ from algos.registry import get_algorithm
 from bench import checkpoint, results
 from bench.evaluate import episode_seeds, evaluate
 from bench.interrupt import Asked
-from bench.train import INIT, TRAIN, build, chunk_steps, shared_by_seeds, stream
+from bench.train import INIT, TRAIN, build, chunk_steps, replicated_sharding, stream
 from envs.datasets import get_source, load
 from envs.registry import Task
 from envs.types import Dataset, InputError
@@ -219,7 +219,7 @@ def _train(
     # One length for all, so that no chunk runs past a phase or past an evaluation.
     chunk = chunk_steps(math.gcd(settings.eval_interval, *(phase.num_steps for phase in phases)))
     for index in range(first_phase, len(phases)):
-        view = jax.device_put(phases[index].view(dataset), shared_by_seeds(len(settings.seeds)))
+        view = jax.device_put(phases[index].view(dataset), replicated_sharding(len(settings.seeds)))
         keys = stream(settings.seeds, TRAIN + index)
         step = first_step if index == first_phase else 0
         while step < phases[index].num_steps:

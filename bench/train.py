@@ -59,23 +59,23 @@ def keep_compiled_programs() -> None:
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 
 
-def over_seeds(num_seeds: int) -> NamedSharding:
+def seed_sharding(num_seeds: int) -> NamedSharding:
     """Arrays ``[S, ...]`` split by seed over the local devices, over as many as divide S evenly."""
     devices = jax.local_devices()
     count = max(n for n in range(1, len(devices) + 1) if num_seeds % n == 0)
     return NamedSharding(Mesh(np.array(devices[:count]), ("seeds",)), PartitionSpec("seeds"))
 
 
-def shared_by_seeds(num_seeds: int) -> NamedSharding:
-    """Whole arrays on each of the devices of `over_seeds`."""
-    return NamedSharding(over_seeds(num_seeds).mesh, PartitionSpec())
+def replicated_sharding(num_seeds: int) -> NamedSharding:
+    """Whole arrays on each of the devices of `seed_sharding`."""
+    return NamedSharding(seed_sharding(num_seeds).mesh, PartitionSpec())
 
 
 def stream(seeds: Sequence[int], purpose: int) -> jax.Array:
     """One independent typed key per seed for ``purpose``, ``[S]``."""
     fold = lambda seed: jax.random.fold_in(jax.random.key(seed), purpose)
     keys = jax.vmap(fold)(jnp.asarray(seeds, jnp.uint32))
-    return jax.device_put(keys, over_seeds(len(seeds)))
+    return jax.device_put(keys, seed_sharding(len(seeds)))
 
 
 @functools.lru_cache(maxsize=32)
@@ -102,7 +102,7 @@ def _init_all(init: core.Init, keys: jax.Array, statistics: Statistics) -> core.
     """
     states = [init(key, statistics) for key in keys]
     stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
-    return jax.device_put(stacked, over_seeds(len(keys)))
+    return jax.device_put(stacked, seed_sharding(len(keys)))
 
 
 def chunk_steps(interval: int, longest: int = 1000) -> int:

@@ -26,6 +26,7 @@ from bench.cell import Cell
 from bench.display import Display
 from bench.interrupt import Asked
 from bench.train import keep_compiled_programs
+from envs.simulate import num_processors
 
 BYTES_PER_WORKER = 2 << 30  # JAX, compiled programs and one dataset; 0.8 GiB at quick sizes
 _SPAWN = get_context("spawn")  # a forked JAX hangs
@@ -40,7 +41,7 @@ def default_number() -> int:
     if jax.default_backend() != "cpu" or not hasattr(os, "sched_getaffinity"):
         return 1
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return max(1, min(len(os.sched_getaffinity(0)), memory // BYTES_PER_WORKER))
+    return max(1, min(num_processors(), memory // BYTES_PER_WORKER))
 
 
 def run(
@@ -84,9 +85,9 @@ def run(
     try:
         while True:
             for worker in sorted(pools.keys() - {worker for worker, _ in running.values()}):
-                cell = todo.take(last[worker], [cell for _, cell in running.values()])
-                if cell is None or asked():
+                if asked() or not todo.left:
                     break
+                cell = todo.take(last[worker], [cell for _, cell in running.values()])
                 display.started(cell.name)
                 last[worker] = cell
                 running[pools[worker].submit(_run, cell, results_folder)] = (worker, cell)
@@ -115,8 +116,10 @@ def run(
             pool.shutdown(cancel_futures=True)
         events.put(None)
         listener.join()
-    if interrupted or asked():
-        raise interrupted or cells.Interrupted("no cell was running")
+    if interrupted:
+        raise interrupted
+    if todo.left:
+        raise cells.Interrupted("between two cells")
 
 
 class _Todo:
@@ -127,8 +130,13 @@ class _Todo:
         for cell in planned:
             self._tasks.setdefault(cell.task.name, deque()).append(cell)
 
-    def take(self, last: Cell | None, running: Sequence[Cell]) -> Cell | None:
-        """The next cell for a worker that had ``last``; None when there is none left.
+    @property
+    def left(self) -> bool:
+        """Whether there is a cell to take."""
+        return any(self._tasks.values())
+
+    def take(self, last: Cell | None, running: Sequence[Cell]) -> Cell:
+        """The next cell for a worker that had ``last``.
 
         The task it was on, whose data it has read; else a task nobody is on, best in an
         environment nobody is in, so that no two workers compile the same programs; else the task
@@ -138,15 +146,12 @@ class _Todo:
             return self._tasks[last.task.name].popleft()
         tasks = {cell.task.name for cell in running}
         environments = {cell.task.environment for cell in running}
-        left = [(name, cells) for name, cells in self._tasks.items() if cells]
-        if not left:
-            return None
-        _, best = min(
-            left,
-            key=lambda item: (
-                item[0] in tasks,
-                item[1][0].task.environment in environments,
-                -len(item[1]),
+        best = min(
+            filter(None, self._tasks.values()),
+            key=lambda left: (
+                left[0].task.name in tasks,
+                left[0].task.environment in environments,
+                -len(left),
             ),
         )
         return best.popleft()

@@ -96,7 +96,7 @@ SHARDED = """
 import functools
 import jax, numpy as np
 from algos.registry import TABLE1
-from bench.train import INIT, TRAIN, build, shared_by_seeds, stream
+from bench.train import INIT, TRAIN, build, replicated_sharding, stream
 from envs import toy
 from envs.views import statistics
 
@@ -110,7 +110,7 @@ for count in (1, 2, 4):
     program = build("td3_bc", config, spec)
     states = program.init(stream(seeds, INIT), statistics(dataset))
     view = program.algorithm.phases[0].view(dataset)
-    view = jax.device_put(view, shared_by_seeds(len(seeds)))
+    view = jax.device_put(view, replicated_sharding(len(seeds)))
     states, _ = program.runs[0](states, stream(seeds, TRAIN), view, 0, 8)
     assert all(len(leaf.sharding.device_set) == count for leaf in jax.tree.leaves(states))
     results.append(jax.device_get(states))

@@ -39,9 +39,9 @@ def test_workers_start_in_environments_of_their_own_so_that_none_compiles_what_a
 
 def test_a_worker_without_a_task_of_its_own_helps_and_every_cell_is_taken_once(todo):
     taken, last = [], None
-    while (cell := todo.take(last, [])) is not None:
-        taken.append(cell.name)
-        last = cell
+    while todo.left:
+        last = todo.take(last, [])
+        taken.append(last.name)
     assert sorted(taken) == sorted(f"{task}/{name}" for task in TASKS for name in ("bc", "iql"))
 
 
