@@ -29,8 +29,67 @@ _COMPILER_OPTIONS = {"xla_cpu_experimental_ynn_fusion_type": ""}
 
 INIT, EVAL, TRAIN = 0, 1, 2  # phase i trains on purpose TRAIN + i, so phases never share draws
 
-# (states, seed keys [S], view, first step, number of steps) -> (states, metrics [S] each)
-Run = Callable[[core.State, jax.Array, Any, int, int], tuple[core.State, core.Metrics]]
+# Batches held at a time: enough steps for drawing them to cost little, and little memory.
+_BATCHES_BYTES = 64 << 20
+
+
+class Run(NamedTuple):
+    """One phase of a method: steps in a row, for all seeds.
+
+    Batches are drawn for many steps at once and learned from afterwards. So the program that
+    takes long to compile knows nothing of the dataset's size, and all tasks of one environment
+    share it.
+
+    Attributes:
+        sample: (keys ``[T, S]``, view) -> batches, leaves ``[T, S, ...]``.
+        learn: (states, batches, keys ``[T, S]``, steps ``[T]``) -> (states, metrics ``[S]`` each),
+            jitted; it takes the states for its own.
+    """
+
+    sample: Callable[[jax.Array, Any], core.Batch]
+    learn: Any
+
+    def __call__(
+        self, states: core.State, seed_keys: jax.Array, view: Any, first_step: int, num_steps: int
+    ) -> tuple[core.State, core.Metrics]:
+        """``num_steps`` updates from ``first_step`` on.
+
+        Args:
+            states: leaves ``[S, ...]``; not to be used again.
+            seed_keys: of this phase, ``[S]``.
+            view: what the phase learns from, on the device.
+            first_step: steps of the phase that are done.
+            num_steps: updates to make; the same number again compiles nothing.
+
+        Returns:
+            the new states, and metrics ``[S]``, each a mean over the steps.
+        """
+        length = self.block_steps(seed_keys, view, num_steps)
+        blocks = []
+        for first in range(first_step, first_step + num_steps, length):
+            batches, keys, steps = self.draw(seed_keys, view, first, length)
+            states, metrics = self.learn(states, batches, keys, steps)
+            blocks.append(metrics)
+        return states, jax.tree.map(lambda *means: jnp.stack(means).mean(0), *blocks)
+
+    def block_steps(self, seed_keys: jax.Array, view: Any, num_steps: int) -> int:
+        """Steps whose batches are drawn at once: a divisor of ``num_steps``."""
+        batches = jax.eval_shape(self.sample, seed_keys[None], view)
+        size = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(batches))
+        return chunk_steps(num_steps, max(1, _BATCHES_BYTES // size))
+
+    def draw(
+        self, seed_keys: jax.Array, view: Any, first_step: int, num_steps: int
+    ) -> tuple[core.Batch, jax.Array, jax.Array]:
+        """What `learn` wants for ``num_steps``: batches, keys, steps.
+
+        Not jitted as a whole but in its parts, which are compiled once for datasets of all sizes,
+        except for look-ups in the view. As one program it would take 2 s to compile for each
+        method on each dataset.
+        """
+        steps = first_step + jnp.arange(num_steps)
+        keys = _step_keys(seed_keys, steps)
+        return self.sample(keys[..., 0], view), keys[..., 1], steps
 
 
 class Program(NamedTuple):
@@ -114,24 +173,23 @@ def chunk_steps(interval: int, longest: int = 1000) -> int:
     return divisor if 10 * divisor >= min(longest, interval) else interval
 
 
+@jax.jit
+def _step_keys(seed_keys: jax.Array, steps: jax.Array) -> jax.Array:
+    """Two keys for each of ``steps`` ``[T]`` and seeds: to sample and to update, ``[T, S, 2]``."""
+    one = lambda step, key: jax.random.split(jax.random.fold_in(key, step))
+    return jax.vmap(jax.vmap(one, in_axes=(None, 0)), in_axes=(0, None))(steps, seed_keys)
+
+
 def _make_run(phase: core.Phase) -> Run:
-    def one_seed(state: core.State, seed_key: jax.Array, view: Any, step: jax.Array) -> Any:
-        key_sample, key_update = jax.random.split(jax.random.fold_in(seed_key, step))
-        return phase.update(state, phase.sample(key_sample, view), key_update, step)
+    all_seeds = jax.vmap(phase.update, in_axes=(0, 0, 0, None))  # the only vmap over seeds
+    every_step = jax.vmap(jax.vmap(phase.sample, in_axes=(0, None)), in_axes=(0, None))
 
-    all_seeds = jax.vmap(one_seed, in_axes=(0, 0, None, None))  # the only vmap over seeds
-
-    @partial(
-        jax.jit,
-        static_argnames="num_steps",
-        donate_argnames="states",
-        compiler_options=_COMPILER_OPTIONS,
-    )
-    def run(
-        states: core.State, seed_keys: jax.Array, view: Any, first_step: int, num_steps: int
+    @partial(jax.jit, donate_argnames="states", compiler_options=_COMPILER_OPTIONS)
+    def learn(
+        states: core.State, batches: core.Batch, keys: jax.Array, steps: jax.Array
     ) -> tuple[core.State, core.Metrics]:
-        body = lambda states, step: all_seeds(states, seed_keys, view, step)
-        states, metrics = jax.lax.scan(body, states, first_step + jnp.arange(num_steps))
+        body = lambda states, inputs: all_seeds(states, *inputs)
+        states, metrics = jax.lax.scan(body, states, (batches, keys, steps))
         return states, jax.tree.map(lambda metric: metric.mean(0), metrics)
 
-    return run
+    return Run(every_step, learn)

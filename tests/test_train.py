@@ -7,11 +7,14 @@ import sys
 
 import chex
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from algos.registry import TABLE1
+from bench import train
 from bench.train import EVAL, INIT, TRAIN, build, chunk_steps, stream
+from envs.types import Dataset
 from envs.views import statistics
 
 
@@ -63,9 +66,47 @@ def test_chunks_change_no_bit(program_and_views):
 def test_a_phase_compiles_once_for_all_its_chunks(program_and_views):
     runs = program_and_views[0].runs
     learn(*program_and_views, [0, 1], [4, 4])
-    sizes = [run._cache_size() for run in runs]
+    sizes = [run.learn._cache_size() for run in runs]
     learn(*program_and_views, [0, 1], [4, 4, 4])
-    assert [run._cache_size() for run in runs] == sizes
+    assert [run.learn._cache_size() for run in runs] == sizes
+
+
+def test_batches_of_datasets_of_all_sizes_look_alike(program_and_views):
+    program, views, dataset = program_and_views
+    arrays = {field.name: getattr(dataset, field.name) for field in dataclasses.fields(dataset)}
+    ends = arrays.pop("episode_ends")[:-1]
+    rows = {name: array[: ends[-1] + 1] for name, array in arrays.items()}
+    shorter = Dataset(**rows, episode_ends=ends)
+    for phase, run, view in zip(program.algorithm.phases, program.runs, views, strict=True):
+        batches = [
+            jax.eval_shape(run.sample, stream([0, 1], TRAIN)[None], either)
+            for either in (view, phase.view(shorter))
+        ]
+        assert batches[0] == batches[1]
+
+
+def test_blocks_change_no_batch(program_and_views):
+    program, views, _ = program_and_views
+    keys = stream([0, 1], TRAIN)
+    for run, view in zip(program.runs, views, strict=True):
+        whole = run.draw(keys, view, 0, 4)
+        halves = [run.draw(keys, view, first, 2) for first in (0, 2)]
+        joined = jax.tree.map(lambda *parts: jnp.concatenate(parts), *halves)
+        chex.assert_trees_all_equal(whole, joined)
+
+
+def test_a_run_learns_in_blocks_that_hold_few_bytes(monkeypatch, toy):
+    config = TABLE1["bc"].default.resized(num_steps=8, batch_size=8, hidden_dims=(16,))
+    program, keys = build("bc", config, toy[1]), stream([0, 1], TRAIN)
+    view = jax.device_put(program.algorithm.phases[0].view(toy[0]))
+    learn, lengths = program.runs[0].learn, []
+    watched = lambda *inputs: lengths.append(len(inputs[-1])) or learn(*inputs)
+    states = program.init(stream([0, 1], INIT), statistics(toy[0]))
+    monkeypatch.setattr(
+        train, "_BATCHES_BYTES", 4 * 2 * 8 * 4 * (toy[1].observation_dim + toy[1].action_dim)
+    )
+    program.runs[0]._replace(learn=watched)(states, keys, view, 0, 8)
+    assert lengths == [4, 4]
 
 
 def test_metrics_are_means_over_the_chunk_for_each_seed(program_and_views):

@@ -22,7 +22,7 @@ from speed import flops
 from algos import core
 from algos.registry import get_algorithm
 from bench.profiles import get_profile
-from bench.train import INIT, TRAIN, build, stream
+from bench.train import INIT, TRAIN, Run, build, stream
 from envs import views
 from envs.registry import get_task
 from envs.types import Dataset
@@ -80,8 +80,9 @@ class Chunk(NamedTuple):
     """One phase's updates in a row, compiled.
 
     Attributes:
-        run: states -> (states, metrics), for ``num_updates`` from the middle of the phase.
-        compiled: what ``run`` calls.
+        run: states -> (states, metrics), for ``num_updates`` from the middle of the phase,
+            drawing their batches included.
+        compiled: the program that learns.
         num_updates: of one run.
         flops: of one update, all seeds.
         weight: the phase's share of the method's steps.
@@ -122,23 +123,23 @@ def compile_chunks(
     spec = get_task(TASK).spec
     program, chunks = build(name, config, spec), []
     for i, (phase, run) in enumerate(zip(program.algorithm.phases, program.runs, strict=True)):
-        view = jax.tree.map(jnp.asarray, phase.view(dataset))
-        middle = phase.num_steps // 2
+        view, middle = jax.device_put(phase.view(dataset)), phase.num_steps // 2
+        keys = stream(range(num_seeds), TRAIN + i)
         count = num_seeds * flops.per_update(name, config, spec, middle)[i]
         length = choose_length(count, flops_per_second, getattr(config, "actor_delay", 1))
-        arguments = stream(range(num_seeds), TRAIN + i), view, middle
-        compiled = run.lower(states, *arguments, length).compile()
+        block = run.block_steps(keys, view, length)
+        compiled = run.learn.lower(states, *run.draw(keys, view, middle, block)).compile()
         weight = phase.num_steps / config.num_steps
-        bound = functools.partial(call_with, compiled, arguments)
+        bound = functools.partial(call, run._replace(learn=compiled), keys, view, middle, length)
         chunks.append(Chunk(bound, compiled, length, count, weight))
     return chunks
 
 
-def call_with(
-    compiled: jax.stages.Compiled, arguments: tuple[Any, ...], states: core.State
+def call(
+    run: Run, keys: jax.Array, view: Any, first: int, num_steps: int, states: core.State
 ) -> tuple[core.State, core.Metrics]:
-    """Run ``compiled`` to its end."""
-    return jax.block_until_ready(compiled(states, *arguments))
+    """Run to the end."""
+    return jax.block_until_ready(run(states, keys, view, first, num_steps))
 
 
 def test_learning(benchmark, name, size, num_seeds, peak, short):
