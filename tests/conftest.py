@@ -46,23 +46,24 @@ def train(first_state):
     """Trains an algorithm on a dataset, phase after phase, and gives its last state."""
 
     @functools.cache
-    def compiled(phase, seed):
-        def body(carry, step):
-            state, view = carry
-            key_step = jax.random.fold_in(jax.random.key(seed), step)
-            key_sample, key_update = jax.random.split(key_step)
-            batch = phase.sample(key_sample, view)
-            return (phase.update(state, batch, key_update, step)[0], view), None
+    def compiled(phase):
+        @jax.jit
+        def steps(state, view, key):
+            def body(state, step):
+                key_sample, key_update = jax.random.split(jax.random.fold_in(key, step))
+                return phase.update(state, phase.sample(key_sample, view), key_update, step)[
+                    0
+                ], None
 
-        return jax.jit(
-            lambda state, view: jax.lax.scan(body, (state, view), jnp.arange(phase.num_steps))[0][0]
-        )
+            return jax.lax.scan(body, state, jnp.arange(phase.num_steps))[0]
 
-    def run(algorithm, dataset):
-        state = first_state(algorithm, dataset)
+        return steps
+
+    def run(algorithm, dataset, seed=0):
+        state = first_state(algorithm, dataset, seed)
         for number, phase in enumerate(algorithm.phases, start=1):
             view = jax.tree.map(jnp.asarray, phase.view(dataset))
-            state = compiled(phase, number)(state, view)
+            state = compiled(phase)(state, view, jax.random.key(100 * seed + number))
         return state
 
     return run

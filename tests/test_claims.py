@@ -1,9 +1,12 @@
 """The post's claims on probe data whose best actions are known: who fails on what, who does not.
 
 One episode that is played shows it: each method acts from its memory at the start of an episode.
+An action is the median over seeds: of TD3+BC, which climbs Q from where it is, one seed in twelve
+never gets past a dip in it.
 """
 
 import dataclasses
+import statistics
 
 import jax
 import jax.numpy as jnp
@@ -30,7 +33,10 @@ METHODS = {
         onestep,
         CRITIC | PHASES | {"improvement": "easy_bcq", "num_steps": 1200, "num_samples": 500},
     ),
-    "td3_bc": (td3_bc, CRITIC | {"normalize_observations": False, "q_weight": 4.0}),
+    "td3_bc": (
+        td3_bc,
+        CRITIC | {"normalize_observations": False, "q_weight": 4.0, "num_steps": 3000},
+    ),
     "cql": (
         cql,
         CRITIC
@@ -44,11 +50,12 @@ METHODS = {
 }
 ONE_STEP = ("onestep", "onestep_reverse_kl", "onestep_easy_bcq")
 FULL = ("td3_bc", "cql", "iql")
+NUM_SEEDS = 5
 
 
 @pytest.fixture(scope="module")
 def action(train):
-    """The first action at an observation, in [-1, 1], of a method trained on a probe."""
+    """The first action at an observation, in [-1, 1], of a method trained on a probe; a median."""
     algorithms = {}
 
     def run(name, probe, observation):
@@ -57,9 +64,15 @@ def action(train):
             module, changes = METHODS[name]
             algorithms[name] = module.make(module.Config(**SMALL | changes), spec)
         algorithm = algorithms[name]
-        carry = algorithm.reset(jax.random.key(0), jnp.zeros(0))
-        state = train(algorithm, dataset)
-        return float(algorithm.act(state, carry, jnp.asarray(observation), jnp.array(0.0))[0][0])
+
+        def first_action(seed):
+            state = train(algorithm, dataset, seed)
+            memory = algorithm.reset(jax.random.key(seed), jnp.zeros(0))
+            return float(
+                algorithm.act(state, memory, jnp.asarray(observation), jnp.array(0.0))[0][0]
+            )
+
+        return statistics.median(map(first_action, range(NUM_SEEDS)))
 
     return run
 
