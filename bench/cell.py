@@ -34,7 +34,7 @@ from bench import checkpoint, results
 from bench.evaluate import episode_seeds, evaluate
 from bench.interrupt import Asked
 from bench.train import INIT, TRAIN, build, chunk_steps, replicated_sharding, stream
-from envs.datasets import get_source, load
+from envs.datasets import get_source, load, require_trust
 from envs.registry import Task
 from envs.types import Dataset, InputError
 from envs.views import statistics
@@ -78,12 +78,21 @@ class Settings:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Cell:
-    """One method on one task with all settings fixed."""
+    """One method on one task with all settings fixed.
+
+    Attributes:
+        task: the row.
+        algorithm: the column.
+        config: the method's settings.
+        settings: how it is run.
+        insist: use data with doubts, see ``envs.datasets.require_trust``; moves no number.
+    """
 
     task: Task
     algorithm: str
     config: core.Config
     settings: Settings
+    insist: bool = False
 
     def __post_init__(self) -> None:
         """Refuse settings that cannot be run, before anything is.
@@ -159,6 +168,7 @@ def run(
     """
     settings = cell.settings
     provenance = get_source(settings.source).provenance(cell.task, settings.scale)
+    require_trust(provenance, cell.insist)
     folder = folder_of(cell, results_folder)
     folder.mkdir(parents=True, exist_ok=True)
     with _locked(folder, cell.name, report):

@@ -63,8 +63,10 @@ class GridArgs:
     """which tasks; all of them by default"""
     algorithms: Names = ()
     """which algorithms; the columns of Table 1 by default"""
-    source: str = "regenerated"
-    """where the data come from"""
+    source: str | None = None
+    """where the data come from: regenerated (the default), d4rl or d4rl-qlearning"""
+    insist: bool = False
+    """use data that are not the published ones all the same; the table says so"""
     results: Path = Path("results")
     """root of all results"""
     workers: int | None = None
@@ -91,8 +93,10 @@ class TrainArgs:
     """see: rl-or-bc list tasks"""
     profile: str = "quick"
     """size of the run"""
-    source: str = "regenerated"
-    """where the data come from"""
+    source: str | None = None
+    """where the data come from: regenerated (the default), d4rl or d4rl-qlearning"""
+    insist: bool = False
+    """use data that are not the published ones all the same; the table says so"""
     scale: float | None = None
     """share of D4RL's rows; the profile's by default"""
     num_seeds: int | None = None
@@ -238,9 +242,10 @@ def _train(arguments: list[str]) -> int:
     from bench.display import Bars
     from bench.interrupt import asked_to_stop
     from bench.profiles import get_profile
-    from envs.registry import get_task
+    from envs.datasets import resolve
 
-    task, profile = get_task(first.task), get_profile(first.profile)
+    task, source = resolve(first.task, first.source)
+    profile = get_profile(first.profile)
     published = get_algorithm(first.algorithm).config(task.family)
     default = profile.sizes[task.family].resize(published)
     # The method's type is known only now, so the options are put together here.
@@ -253,14 +258,15 @@ def _train(arguments: list[str]) -> int:
         task,
         run.algorithm,
         profile,
-        run.source,
+        source,
         config=parsed.config,
         scale=run.scale,
         num_seeds=run.num_seeds,
         num_evaluations=run.num_evaluations,
         num_episodes=run.num_episodes,
+        insist=run.insist,
     )
-    _make_missing([planned])
+    _have_data([planned])
     _prepare(run.results)
     with Bars("cells", 1) as bars, asked_to_stop() as asked:
         bars.started(planned.name)
@@ -276,23 +282,31 @@ def _grid(args: GridArgs) -> int:
     from bench import grid, workers
     from bench.display import Bars
     from bench.profiles import get_profile
-    from envs.registry import TASKS, get_task
+    from envs.datasets import resolve
+    from envs.registry import TASKS
 
     if args.workers is not None and args.workers < 1:
         raise InputError(f"workers must be at least 1, got {args.workers}")
     profile = get_profile(args.profile)
-    tasks = [get_task(name) for name in args.tasks or TASKS]
+    resolved = [resolve(name, args.source) for name in args.tasks or TASKS]
+    sources = sorted({source for _, source in resolved})
+    if len(sources) > 1:
+        raise InputError(f"a table has one source, these tasks have {' and '.join(sources)}")
     algorithms = list(args.algorithms or TABLE1)
     for name in algorithms:
         get_algorithm(name)
-    planned = [grid.plan(t, a, profile, args.source) for t in tasks for a in algorithms]
-    _make_missing(planned)
+    planned = [
+        grid.plan(task, algorithm, profile, sources[0], insist=args.insist)
+        for task, _ in resolved
+        for algorithm in algorithms
+    ]
+    _have_data(planned)
     _prepare(args.results)
     num_workers = workers.default_number() if args.workers is None else args.workers
     num_workers = min(num_workers, len(planned))
     with Bars("cells", len(planned)) as bars:
         failures = grid.run(planned, args.profile, args.results, bars, num_workers)
-    folder = args.results / args.source / args.profile
+    folder = args.results / sources[0] / args.profile
     if (folder / "scores.csv").exists():
         print()
         _print_scores(folder)
@@ -309,19 +323,33 @@ def _prepare(results_folder: Path) -> None:
     keep_compiled_programs()
 
 
-def _make_missing(planned: Sequence[Any]) -> None:
-    """Collect regenerated datasets that are not there; other sources are the user's to bring."""
+def _have_data(planned: Sequence[Any]) -> None:
+    """Collect regenerated datasets that are not there; read the files of other sources once.
+
+    A file that cannot be used is thus refused before anything is written, and not hours later.
+    """
+    from bench.cell import load_once
+    from bench.display import Bars
     from envs.behaviour.recipes import Recipe
-    from envs.datasets import get_source
+    from envs.datasets import get_source, require_trust
     from envs.datasets.regenerated import dataset_folder
 
-    for cell in planned:
-        get_source(cell.settings.source)
-    regenerated = [cell for cell in planned if cell.settings.source == "regenerated"]
-    recipes = [Recipe(cell.task, cell.settings.scale) for cell in regenerated]
-    missing = dict.fromkeys(r for r in recipes if not dataset_folder(r.dataset_id).exists())
+    needs = dict.fromkeys((c.task, c.settings.source, c.settings.scale, c.insist) for c in planned)
+    made = [(task, scale) for task, source, scale, _ in needs if source == "regenerated"]
+    recipes = [Recipe(task, scale) for task, scale in made]
+    missing = [r for r in recipes if not dataset_folder(r.dataset_id).exists()]
     if missing:
-        _collect(list(missing), overwrite=False)
+        _collect(missing, overwrite=False)
+    found = [need for need in needs if need[1] != "regenerated"]
+    if not found:
+        return
+    for task, source, scale, insist in found:
+        require_trust(get_source(source).provenance(task, scale), insist)
+    with Bars("datasets", len(found)) as bars:
+        for task, source, scale, _ in found:
+            bars.started(task.name)
+            dataset, _ = load_once(task, source, scale)
+            bars.finished(task.name, f"{dataset.num_rows:,} rows")
 
 
 def _table(args: TableArgs) -> int:

@@ -31,7 +31,7 @@ def plan(task: Task, algorithm: str, profile: Profile, source: str, **overrides:
         profile: sizes.
         source: where the data come from.
         overrides: ``config`` (a whole Config), ``num_seeds``, ``num_evaluations``,
-            ``num_episodes``, ``scale``, each in place of the profile's unless None.
+            ``num_episodes``, ``scale``, each in place of the profile's unless None; ``insist``.
     """
     given = {key: value for key, value in overrides.items() if value is not None}
     size = profile.sizes[task.family]
@@ -55,6 +55,7 @@ def plan(task: Task, algorithm: str, profile: Profile, source: str, **overrides:
             eval_interval=config.num_steps // num_evaluations,
             num_episodes=given.get("num_episodes", size.num_episodes),
         ),
+        insist=given.get("insist", False),
     )
 
 
