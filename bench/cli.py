@@ -54,6 +54,20 @@ class DataMakeArgs(DataInfoArgs):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class DataFetchArgs:
+    """Download published datasets, going on where a download was cut."""
+
+    tasks: tyro.conf.Positional[Names] = ()
+    """which tasks; see: rl-or-bc list tasks"""
+    source: str = "d4rl"
+    """whose datasets"""
+    mirror: str | None = None
+    """base address of another server with the same files; $D4RL_MIRROR by default"""
+    overwrite: bool = False
+    """download datasets again that are there"""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class GridArgs:
     """Run tasks x algorithms and write the table."""
 
@@ -206,6 +220,22 @@ def _collect(recipes: Sequence[Any], overwrite: bool) -> None:
             progress = partial(bars.progress, name, total=recipe.num_rows)
             made = make(recipe, overwrite=overwrite, progress=progress)
             bars.finished(name, f"{recipe.num_rows:,} rows" if made else "there already")
+
+
+def _data_fetch(args: DataFetchArgs) -> int:
+    from bench.display import Bars
+    from envs.datasets import fetch, resolve
+
+    if not args.tasks:
+        raise InputError("name the tasks whose data to download; see: rl-or-bc list tasks")
+    tasks = [resolve(name, args.source)[0] for name in args.tasks]
+    with Bars("downloads", len(tasks)) as bars:
+        for task in tasks:
+            bars.started(task.name)
+            progress = partial(bars.progress, task.name)
+            fetched = fetch(task, args.source, args.mirror, args.overwrite, progress)
+            bars.finished(task.name, "fetched" if fetched else "there already")
+    return 0
 
 
 def _data_info(args: DataInfoArgs) -> int:
@@ -395,6 +425,7 @@ COMMANDS = {
     "list": Command(ListArgs, _list),
     "data make": Command(DataMakeArgs, _data_make),
     "data info": Command(DataInfoArgs, _data_info),
+    "data fetch": Command(DataFetchArgs, _data_fetch),
     "train": Command(TrainArgs, _train),
     "grid": Command(GridArgs, _grid),
     "table": Command(TableArgs, _table),

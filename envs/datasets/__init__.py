@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from envs.datasets import d4rl, regenerated
+from envs.datasets.download import Progress
 from envs.registry import Task, get_task, look_up
 from envs.types import Dataset, InputError
 
@@ -19,17 +20,20 @@ class Source(NamedTuple):
         provenance: (task, scale) -> at least ``dataset_id`` and ``hash``, without reading the data;
             ``doubts``, where there are any, say in a line each why the data may be the wrong ones.
         read: (task, scale) -> the checked dataset and its provenance.
+        fetch: (task, mirror, overwrite, progress) -> whether it had to be downloaded; None for
+            data that are made here.
     """
 
     provenance: Callable[[Task, float], Provenance]
     read: Callable[[Task, float], tuple[Dataset, Provenance]]
+    fetch: Callable[[Task, str | None, bool, Progress], bool] | None = None
 
 
 # The two readings of D4RL's files are two sources, so that no table mixes them.
 SOURCES = {
     "regenerated": Source(regenerated.provenance, regenerated.read),
-    "d4rl": Source(d4rl.provenance, d4rl.read),
-    "d4rl-qlearning": Source(d4rl.provenance, d4rl.read_qlearning),
+    "d4rl": Source(d4rl.provenance, d4rl.read, d4rl.fetch),
+    "d4rl-qlearning": Source(d4rl.provenance, d4rl.read_qlearning, d4rl.fetch),
 }
 DEFAULT_SOURCE = "regenerated"
 D4RL_SUFFIX = "-v2"
@@ -74,6 +78,28 @@ def require_trust(provenance: Provenance, insist: bool) -> None:
     doubts = provenance.get("doubts", [])
     if doubts and not insist:
         raise InputError(f"{doubts[0]}; fetch it again, or --insist and the table will say so")
+
+
+def fetch(task: Task, source: str, mirror: str | None, overwrite: bool, progress: Progress) -> bool:
+    """Download the data of ``task`` from ``source`` unless they are there.
+
+    Args:
+        task: a row of the registry.
+        source: a key of ``SOURCES``.
+        mirror: where to look instead of at the source's own server.
+        overwrite: replace what is there.
+        progress: told (done, total or 0 where that is unknown).
+
+    Returns:
+        whether anything was downloaded.
+
+    Raises:
+        InputError: the source has no downloads; or the data cannot be had, and which to put where.
+    """
+    download = get_source(source).fetch
+    if download is None:
+        raise InputError(f"{source} data are made here; run: rl-or-bc data make")
+    return download(task, mirror, overwrite, progress)
 
 
 def load(task: Task, source: str, scale: float) -> tuple[Dataset, Provenance]:

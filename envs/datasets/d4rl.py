@@ -27,6 +27,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import math
+import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -34,10 +35,12 @@ import h5py
 import numpy as np
 
 from envs.datasets.checks import check
+from envs.datasets.download import Download, Progress, address_below
 from envs.datasets.published import ADDRESS, FILES, dataset_folder
 from envs.registry import Task
 from envs.types import Array, Dataset, InputError
 
+MIRROR_VARIABLE = "D4RL_MIRROR"  # base address of a server with the same folders as D4RL's
 SAME = 1e-6  # of observations; ikostrikov/implicit_q_learning@09d7002 dataset_utils.py
 JUMP = 1.0  # metres in one step of 0.1 s; the ant runs at about 1 m/s
 MOST_JUMPS = 0.01  # share of rows; with more, the file itself is out of step
@@ -86,6 +89,33 @@ def provenance(task: Task, scale: float) -> dict[str, Any]:
         "published": ADDRESS + published.path,
         "doubts": doubts,
     }
+
+
+def fetch(task: Task, mirror: str | None, overwrite: bool, progress: Progress) -> bool:
+    """Download the task's file to where ``read`` looks for it, unless it is there already.
+
+    Args:
+        task: whose file.
+        mirror: base address to use instead of ``$D4RL_MIRROR`` or D4RL's own.
+        overwrite: replace a file that is there.
+        progress: told (bytes so far, bytes in all).
+
+    Returns:
+        whether anything was downloaded.
+
+    Raises:
+        InputError: another file is there; or see ``envs.datasets.download``.
+    """
+    target, published = path_of(task), FILES[task.name]
+    if target.exists() and not overwrite:
+        doubts = provenance(task, 1.0)["doubts"]
+        if doubts:
+            raise InputError(f"{doubts[0]}; move it away, or --overwrite replaces it")
+        return False
+    base = mirror or os.environ.get(MIRROR_VARIABLE) or ADDRESS
+    address = address_below(base, published.path)
+    Download(address, target, num_bytes=published.num_bytes, sha256=published.sha256).run(progress)
+    return True
 
 
 def read(task: Task, scale: float) -> tuple[Dataset, dict[str, Any]]:
