@@ -34,8 +34,8 @@ from bench import checkpoint, results
 from bench.evaluate import episode_seeds, evaluate
 from bench.interrupt import Asked
 from bench.train import INIT, TRAIN, build, chunk_steps, replicated_sharding, stream
-from envs.datasets import get_source, load, require_trust
-from envs.registry import Task
+from envs.datasets import environment, load, provenance, require_trust
+from envs.registry import Task, World
 from envs.types import Dataset, InputError
 from envs.views import statistics
 
@@ -43,10 +43,6 @@ EVAL_COLUMNS = ("seed", "step", "episode", "return", "length")
 TRAIN_COLUMNS = ("seed", "step", "metric", "value")
 # Packages whose version can change a number.
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "distrax", "numpy", "mujoco")
-
-
-# One task's data in memory at a time, read once for all methods that follow each other on it.
-load_once = functools.lru_cache(maxsize=1)(load)
 
 
 class Interrupted(KeyboardInterrupt):
@@ -85,6 +81,7 @@ class Cell:
         algorithm: the column.
         config: the method's settings.
         settings: how it is run.
+        version: gymnasium's version of the environment; that of the data by default.
         insist: use data with doubts, see ``envs.datasets.require_trust``; moves no number.
     """
 
@@ -92,6 +89,7 @@ class Cell:
     algorithm: str
     config: core.Config
     settings: Settings
+    version: str | None = None
     insist: bool = False
 
     def __post_init__(self) -> None:
@@ -101,6 +99,7 @@ class Cell:
             InputError: naming the value and the rule.
         """
         settings = self.settings
+        environment(self.task, settings.source, self.version)
         if not settings.seeds:
             raise InputError("num_seeds must be at least 1, got 0")
         if settings.num_episodes < 1:
@@ -117,6 +116,29 @@ class Cell:
         """``task/algorithm``."""
         return f"{self.task.name}/{self.algorithm}"
 
+    @property
+    def world(self) -> World:
+        """The environment that scores it."""
+        return environment(self.task, self.settings.source, self.version)
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """Where the data come from, without reading them; see ``envs.datasets.provenance``."""
+        settings = self.settings
+        return provenance(self.task, settings.source, settings.scale, self.version)
+
+
+def load_once(cell: Cell) -> Dataset:
+    """The cell's data, read once for all cells that follow each other on them."""
+    settings = cell.settings
+    return _load_once(cell.task, settings.source, settings.scale, cell.data["hash"])
+
+
+@functools.lru_cache(maxsize=1)
+def _load_once(task: Task, source: str, scale: float, dataset_hash: str) -> Dataset:
+    del dataset_hash  # of files that may change while this process lives
+    return load(task, source, scale)[0]
+
 
 def identity(cell: Cell, dataset_provenance: dict[str, Any]) -> dict[str, Any]:
     """Everything that decides the cell's numbers; its hash names the cell's folder."""
@@ -126,18 +148,16 @@ def identity(cell: Cell, dataset_provenance: dict[str, Any]) -> dict[str, Any]:
         "config": dataclasses.asdict(cell.config),
         "settings": dataclasses.asdict(cell.settings),
         "dataset": {key: dataset_provenance[key] for key in ("dataset_id", "hash")},
-        "environment": cell.task.gymnasium_id,
+        "environment": cell.world.gymnasium_id,
         "versions": {name: version(name) for name in PACKAGES},
     }
 
 
 def folder_of(cell: Cell, results_folder: Path) -> Path:
     """The cell's folder, named by the first 12 digits of its identity's SHA-256."""
-    settings = cell.settings
-    provenance = get_source(settings.source).provenance(cell.task, settings.scale)
-    text = json.dumps(identity(cell, provenance), sort_keys=True)
+    text = json.dumps(identity(cell, cell.data), sort_keys=True)
     digest = hashlib.sha256(text.encode()).hexdigest()[:12]
-    parent = results_folder / "runs" / settings.source / cell.task.name
+    parent = results_folder / "runs" / cell.settings.source / cell.task.name
     return parent / cell.algorithm / digest
 
 
@@ -166,16 +186,15 @@ def run(
         Diverged: a loss is not finite; the last good checkpoint stays.
         InputError: the dataset cannot be used.
     """
-    settings = cell.settings
-    provenance = get_source(settings.source).provenance(cell.task, settings.scale)
-    require_trust(provenance, cell.insist)
+    data = cell.data
+    require_trust(data, cell.insist)
     folder = folder_of(cell, results_folder)
     folder.mkdir(parents=True, exist_ok=True)
     with _locked(folder, cell.name, report):
         if (folder / "DONE").exists():
             return folder
-        dataset, _ = load_once(cell.task, settings.source, settings.scale)
-        facts = identity(cell, provenance) | _circumstances(cell, provenance)
+        dataset = load_once(cell)
+        facts = identity(cell, data) | _circumstances(cell, data)
         results.write_json(folder / "config.json", facts)
         _train(cell, folder, dataset, asked, progress, report)
         (folder / "FAILED").unlink(missing_ok=True)
@@ -204,8 +223,8 @@ def _train(
     report: Callable[[str], None],
 ) -> None:
     settings = cell.settings
-    program = build(cell.algorithm, cell.config, cell.task.spec)
-    environment = cell.task.make_environment(len(settings.seeds) * settings.num_episodes)
+    program = build(cell.algorithm, cell.config, cell.world.spec)
+    lanes = cell.world.make(len(settings.seeds) * settings.num_episodes, None)
     states = program.init(stream(settings.seeds, INIT), statistics(dataset))
     first_phase, first_step = 0, 0
     loaded = checkpoint.load(folder / "checkpoint", states, report)
@@ -239,9 +258,7 @@ def _train(
             train_rows.append(_metric_rows(cell, now, jax.device_get(metrics)))
             stop = asked()
             if now % settings.eval_interval == 0:
-                played = evaluate(
-                    program, states, environment, settings.seeds, settings.num_episodes
-                )
+                played = evaluate(program, states, lanes, settings.seeds, settings.num_episodes)
                 eval_rows.append(_episode_rows(settings.seeds, now, *played))
                 save(index, step)
             elif stop:

@@ -78,9 +78,11 @@ class GridArgs:
     algorithms: Names = ()
     """which algorithms; the columns of Table 1 by default"""
     source: str | None = None
-    """where the data come from: regenerated (the default), d4rl or d4rl-qlearning"""
+    """regenerated (the default), d4rl, d4rl-qlearning, minari or minari-goal"""
+    environment: str | None = None
+    """gymnasium's version of locomotion, v4 or v5; that of the data by default"""
     insist: bool = False
-    """use data that are not the published ones all the same; the table says so"""
+    """use data that are not the published ones, or in another environment; the table says so"""
     results: Path = Path("results")
     """root of all results"""
     workers: int | None = None
@@ -108,9 +110,11 @@ class TrainArgs:
     profile: str = "quick"
     """size of the run"""
     source: str | None = None
-    """where the data come from: regenerated (the default), d4rl or d4rl-qlearning"""
+    """regenerated (the default), d4rl, d4rl-qlearning, minari or minari-goal"""
+    environment: str | None = None
+    """gymnasium's version of locomotion, v4 or v5; that of the data by default"""
     insist: bool = False
-    """use data that are not the published ones all the same; the table says so"""
+    """use data that are not the published ones, or in another environment; the table says so"""
     scale: float | None = None
     """share of D4RL's rows; the profile's by default"""
     num_seeds: int | None = None
@@ -294,6 +298,7 @@ def _train(arguments: list[str]) -> int:
         num_seeds=run.num_seeds,
         num_evaluations=run.num_evaluations,
         num_episodes=run.num_episodes,
+        version=run.environment,
         insist=run.insist,
     )
     _have_data([planned])
@@ -312,13 +317,14 @@ def _grid(args: GridArgs) -> int:
     from bench import grid, workers
     from bench.display import Bars
     from bench.profiles import get_profile
-    from envs.datasets import resolve
+    from envs.datasets import get_source, resolve
     from envs.registry import TASKS
 
     if args.workers is not None and args.workers < 1:
         raise InputError(f"workers must be at least 1, got {args.workers}")
     profile = get_profile(args.profile)
-    resolved = [resolve(name, args.source) for name in args.tasks or TASKS]
+    offered = get_source(args.source).tasks if args.source else TASKS
+    resolved = [resolve(name, args.source) for name in args.tasks or offered]
     sources = sorted({source for _, source in resolved})
     if len(sources) > 1:
         raise InputError(f"a table has one source, these tasks have {' and '.join(sources)}")
@@ -326,7 +332,9 @@ def _grid(args: GridArgs) -> int:
     for name in algorithms:
         get_algorithm(name)
     planned = [
-        grid.plan(task, algorithm, profile, sources[0], insist=args.insist)
+        grid.plan(
+            task, algorithm, profile, sources[0], version=args.environment, insist=args.insist
+        )
         for task, _ in resolved
         for algorithm in algorithms
     ]
@@ -361,25 +369,24 @@ def _have_data(planned: Sequence[Any]) -> None:
     from bench.cell import load_once
     from bench.display import Bars
     from envs.behaviour.recipes import Recipe
-    from envs.datasets import get_source, require_trust
+    from envs.datasets import require_trust
     from envs.datasets.regenerated import dataset_folder
 
-    needs = dict.fromkeys((c.task, c.settings.source, c.settings.scale, c.insist) for c in planned)
-    made = [(task, scale) for task, source, scale, _ in needs if source == "regenerated"]
-    recipes = [Recipe(task, scale) for task, scale in made]
+    cells = list({(c.task, c.settings.source, c.settings.scale): c for c in planned}.values())
+    made = [c for c in cells if c.settings.source == "regenerated"]
+    recipes = [Recipe(c.task, c.settings.scale) for c in made]
     missing = [r for r in recipes if not dataset_folder(r.dataset_id).exists()]
     if missing:
         _collect(missing, overwrite=False)
-    found = [need for need in needs if need[1] != "regenerated"]
+    for cell in cells:
+        require_trust(cell.data, cell.insist)
+    found = [cell for cell in cells if cell.settings.source != "regenerated"]
     if not found:
         return
-    for task, source, scale, insist in found:
-        require_trust(get_source(source).provenance(task, scale), insist)
     with Bars("datasets", len(found)) as bars:
-        for task, source, scale, _ in found:
-            bars.started(task.name)
-            dataset, _ = load_once(task, source, scale)
-            bars.finished(task.name, f"{dataset.num_rows:,} rows")
+        for cell in found:
+            bars.started(cell.task.name)
+            bars.finished(cell.task.name, f"{load_once(cell).num_rows:,} rows")
 
 
 def _table(args: TableArgs) -> int:

@@ -31,7 +31,8 @@ def plan(task: Task, algorithm: str, profile: Profile, source: str, **overrides:
         profile: sizes.
         source: where the data come from.
         overrides: ``config`` (a whole Config), ``num_seeds``, ``num_evaluations``,
-            ``num_episodes``, ``scale``, each in place of the profile's unless None; ``insist``.
+            ``num_episodes``, ``scale``, each in place of the profile's unless None; ``version``
+            and ``insist`` of the cell.
     """
     given = {key: value for key, value in overrides.items() if value is not None}
     size = profile.sizes[task.family]
@@ -55,6 +56,7 @@ def plan(task: Task, algorithm: str, profile: Profile, source: str, **overrides:
             eval_interval=config.num_steps // num_evaluations,
             num_episodes=given.get("num_episodes", size.num_episodes),
         ),
+        version=given.get("version"),
         insist=given.get("insist", False),
     )
 

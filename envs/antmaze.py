@@ -56,7 +56,7 @@ MAPS = {
         "111111111111",
     ),
 }
-_MAX_EPISODE_STEPS = {"umaze": 700, "medium": 1000, "large": 1000}
+MAX_EPISODE_STEPS = {"umaze": 700, "medium": 1000, "large": 1000}
 
 
 def find_cells(maze: str, marks: str) -> Array:
@@ -97,7 +97,7 @@ class AntMaze:
         self.spec = EnvSpec(
             observation_dim=model.nq + model.nv,
             action_dim=model.nu,
-            max_episode_steps=_MAX_EPISODE_STEPS[maze],
+            max_episode_steps=MAX_EPISODE_STEPS[maze],
             goal_dim=2,
             reference_returns=REFERENCE_RETURNS["antmaze"],
             target_return=TARGET_RETURNS["antmaze"],
@@ -199,5 +199,5 @@ for _maze in MAPS:
         id=f"AntMaze-{_maze}-v0",
         entry_point="envs.antmaze:AntMazeEnv",
         kwargs={"maze": _maze},
-        max_episode_steps=_MAX_EPISODE_STEPS[_maze],
+        max_episode_steps=MAX_EPISODE_STEPS[_maze],
     )

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
-from envs.datasets import d4rl, regenerated
+from envs.datasets import d4rl, minari, regenerated
 from envs.datasets.download import Progress
-from envs.registry import Task, get_task, look_up
+from envs.registry import TASKS, Task, World, get_task, look_up, world
 from envs.types import Dataset, InputError
 
 Provenance = dict[str, Any]
@@ -22,18 +23,35 @@ class Source(NamedTuple):
         read: (task, scale) -> the checked dataset and its provenance.
         fetch: (task, mirror, overwrite, progress) -> whether it had to be downloaded; None for
             data that are made here.
+        version: gymnasium's version of the locomotion environments that the data are of.
+        scored_in: (task, version) -> the environment.
+        tasks: names of the tasks that it has data for.
     """
 
     provenance: Callable[[Task, float], Provenance]
     read: Callable[[Task, float], tuple[Dataset, Provenance]]
     fetch: Callable[[Task, str | None, bool, Progress], bool] | None = None
+    version: str = "v4"
+    scored_in: Callable[[Task, str], World] = world
+    tasks: tuple[str, ...] = tuple(TASKS)
 
 
-# The two readings of D4RL's files are two sources, so that no table mixes them.
+# Each reading of the same files is a source, so that no table mixes them.
 SOURCES = {
     "regenerated": Source(regenerated.provenance, regenerated.read),
     "d4rl": Source(d4rl.provenance, d4rl.read, d4rl.fetch),
     "d4rl-qlearning": Source(d4rl.provenance, d4rl.read_qlearning, d4rl.fetch),
+    "minari": Source(
+        minari.provenance, minari.read, minari.fetch, "v5", minari.scored_in, minari.OFFERED
+    ),
+    "minari-goal": Source(
+        minari.provenance,
+        minari.read_with_goal,
+        minari.fetch,
+        "v5",
+        partial(minari.scored_in, show_goal=True),
+        minari.OFFERED,
+    ),
 }
 DEFAULT_SOURCE = "regenerated"
 D4RL_SUFFIX = "-v2"
@@ -56,17 +74,48 @@ def resolve(name: str, source: str | None) -> tuple[Task, str]:
         source: a key of ``SOURCES``, or None for that which the name implies.
 
     Raises:
-        InputError: no such task or source, or D4RL's name with data that are not D4RL's.
+        InputError: no such task or source; a source without data for the task; or D4RL's name with
+            data that are not D4RL's.
     """
     task = get_task(name.removesuffix(D4RL_SUFFIX))
     implied = "d4rl" if name.endswith(D4RL_SUFFIX) else None
-    if source is not None:
-        get_source(source)
+    if source is not None and task.name not in get_source(source).tasks:
+        raise InputError(
+            f"{source} has no data for {task.name}; it has {', '.join(get_source(source).tasks)}"
+        )
     if implied and source is not None and not source.startswith(implied):
         raise InputError(
             f"{name} is D4RL's file, the source is {source}; say {task.name} or --source d4rl"
         )
     return task, source or implied or DEFAULT_SOURCE
+
+
+def environment(task: Task, source: str, version: str | None = None) -> World:
+    """The environment that scores ``task`` learned from ``source``.
+
+    Args:
+        task: a row of the registry.
+        source: a key of ``SOURCES``.
+        version: gymnasium's version of it, ``v4`` or ``v5``; that of the data by default.
+    """
+    row = get_source(source)
+    return row.scored_in(task, version or row.version)
+
+
+def provenance(task: Task, source: str, scale: float, version: str | None = None) -> Provenance:
+    """What the data of ``task`` are, without reading them; see ``environment`` for arguments.
+
+    ``doubts`` has a line for every reason why data and environment may not belong together.
+    """
+    facts = get_source(source).provenance(task, scale)
+    theirs, ours = environment(task, source), environment(task, source, version)
+    if theirs.gymnasium_id == ours.gymnasium_id:
+        return facts
+    doubt = (
+        f"{task.name} of source {source} was collected in {theirs.gymnasium_id}, and is scored in "
+        f"{ours.gymnasium_id}"
+    )
+    return facts | {"doubts": [*facts.get("doubts", []), doubt]}
 
 
 def require_trust(provenance: Provenance, insist: bool) -> None:
@@ -77,7 +126,7 @@ def require_trust(provenance: Provenance, insist: bool) -> None:
     """
     doubts = provenance.get("doubts", [])
     if doubts and not insist:
-        raise InputError(f"{doubts[0]}; fetch it again, or --insist and the table will say so")
+        raise InputError(f"{doubts[0]}; mend that, or --insist and the table will say so")
 
 
 def fetch(task: Task, source: str, mirror: str | None, overwrite: bool, progress: Progress) -> bool:
