@@ -3,6 +3,7 @@
 A cell's folder holds, under ``<results>/runs/<source>/<task>/<algorithm>/<hash>/``:
 
 - ``config.json``: everything that decides its numbers, and where they were made;
+- ``audit.json``: what ``envs.datasets.audit`` says of the data it learned from;
 - ``evals.csv``: seed, step, episode, return, length: one row per episode played, raw;
 - ``train.csv``: seed, step, metric, value: means over a chunk of steps;
 - ``checkpoint/``: the newest states, gone once the cell is done;
@@ -34,7 +35,7 @@ from bench import checkpoint, results
 from bench.evaluate import episode_seeds, evaluate
 from bench.interrupt import Asked
 from bench.train import INIT, TRAIN, build, chunk_steps, replicated_sharding, stream
-from envs.datasets import environment, load, provenance, require_trust
+from envs.datasets import audit, environment, load, provenance, require_trust
 from envs.registry import Task, World
 from envs.types import Dataset, InputError
 from envs.views import statistics
@@ -131,13 +132,23 @@ class Cell:
 def load_once(cell: Cell) -> Dataset:
     """The cell's data, read once for all cells that follow each other on them."""
     settings = cell.settings
-    return _load_once(cell.task, settings.source, settings.scale, cell.data["hash"])
+    return _load_once(cell.task, settings.source, settings.scale, cell.data["hash"])[0]
 
 
 @functools.lru_cache(maxsize=1)
-def _load_once(task: Task, source: str, scale: float, dataset_hash: str) -> Dataset:
+def _load_once(
+    task: Task, source: str, scale: float, dataset_hash: str
+) -> tuple[Dataset, dict[str, Any]]:
     del dataset_hash  # of files that may change while this process lives
-    return load(task, source, scale)[0]
+    return load(task, source, scale)
+
+
+@functools.lru_cache(maxsize=1)
+def _audit_once(
+    task: Task, source: str, scale: float, version: str | None, dataset_hash: str
+) -> dict[str, Any]:
+    loaded = _load_once(task, source, scale, dataset_hash)
+    return audit(task, source, scale, version, loaded)
 
 
 def identity(cell: Cell, dataset_provenance: dict[str, Any]) -> dict[str, Any]:
@@ -196,6 +207,8 @@ def run(
         dataset = load_once(cell)
         facts = identity(cell, data) | _circumstances(cell, data)
         results.write_json(folder / "config.json", facts)
+        made_of = (cell.task, cell.settings.source, cell.settings.scale, cell.version)
+        results.write_json(folder / "audit.json", _audit_once(*made_of, data["hash"]))
         _train(cell, folder, dataset, asked, progress, report)
         (folder / "FAILED").unlink(missing_ok=True)
         results.write_text(folder / "DONE", "")
@@ -205,13 +218,19 @@ def run(
 
 
 def read(folder: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Rows of all evaluations (``results.SCORE_COLUMNS``) and provenance of a finished cell."""
+    """Rows of all evaluations (``results.SCORE_COLUMNS``) and provenance of a finished cell.
+
+    The provenance includes the ``audit`` of its data, or None if the cell is older than audits.
+    """
     facts = results.read_json(folder / "config.json")
     rows = results.read_rows(folder / "evals.csv", EVAL_COLUMNS)
     rows = rows.assign(task=facts["task"]["name"], algorithm=facts["algorithm"])
     entry = get_algorithm(facts["algorithm"])
     heading = {"title": entry.title, "style": entry.style, "told": entry.told}
-    return rows[list(results.SCORE_COLUMNS)], facts | heading | {"hash": folder.name}
+    audited = folder / "audit.json"
+    facts |= heading | {"hash": folder.name}
+    facts["audit"] = results.read_json(audited) if audited.exists() else None
+    return rows[list(results.SCORE_COLUMNS)], facts
 
 
 def _train(

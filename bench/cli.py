@@ -68,6 +68,24 @@ class DataFetchArgs:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class AuditArgs:
+    """Say what there is to know of one dataset, and step its rows again in the simulator."""
+
+    dataset: tyro.conf.Positional[str]
+    """a task, or D4RL's name of its file such as hopper-medium-v2"""
+    source: str | None = None
+    """regenerated (the default), d4rl, d4rl-qlearning, minari or minari-goal"""
+    environment: str | None = None
+    """gymnasium's version of locomotion, v4 or v5; that of the data by default"""
+    scale: float | None = None
+    """share of D4RL's rows, for regenerated data; the profile's by default"""
+    profile: str = "quick"
+    """whose scale to use"""
+    json: bool = False
+    """print JSON"""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class GridArgs:
     """Run tasks x algorithms and write the table."""
 
@@ -253,6 +271,33 @@ def _data_info(args: DataInfoArgs) -> int:
     return 0
 
 
+def _audit(args: AuditArgs) -> int:
+    import json
+
+    from bench.profiles import get_profile
+    from envs.datasets import audit, resolve
+
+    task, source = resolve(args.dataset, args.source)
+    scale = get_profile(args.profile).sizes[task.family].scale
+    found = audit(task, source, scale if args.scale is None else args.scale, args.environment)
+    if args.json:
+        print(json.dumps(found, indent=1))
+        return 0
+    rows = [(name, value) for name, value in found.items() if not isinstance(value, dict)]
+    _print_table(("what", ""), [(name, f"{value}") for name, value in rows])
+    for name in ("episode_lengths", "returns", "scores"):
+        spread = ", ".join(f"{key} {value:.1f}" for key, value in found[name].items())
+        print(f"{name}: {spread}")
+    edges, counts = found["rewards"]["edges"], found["rewards"]["counts"]
+    print(f"rewards: {edges[0]:.3g} to {edges[-1]:.3g}, in ten equal steps {counts}")
+    for name in ("actions", "continuity", "replay"):
+        print(f"{name}: {json.dumps(found[name])}")
+    for name, value in found["provenance"].items():
+        if name not in ("recipe", "versions"):
+            print(f"{name}: {value if isinstance(value, str) else json.dumps(value)}")
+    return 0
+
+
 def _recipes(args: DataInfoArgs) -> list[Any]:
     from bench.profiles import get_profile
     from envs.behaviour.recipes import Recipe
@@ -433,6 +478,7 @@ COMMANDS = {
     "data make": Command(DataMakeArgs, _data_make),
     "data info": Command(DataInfoArgs, _data_info),
     "data fetch": Command(DataFetchArgs, _data_fetch),
+    "audit": Command(AuditArgs, _audit),
     "train": Command(TrainArgs, _train),
     "grid": Command(GridArgs, _grid),
     "table": Command(TableArgs, _table),

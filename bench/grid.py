@@ -128,9 +128,12 @@ def _one_by_one(
 
 
 def publish(rows: pd.DataFrame, provenance: dict[str, Any], folder: Path) -> None:
-    """Merge finished cells into ``folder`` and write its tables again."""
+    """Merge finished cells and the audits of their data into ``folder``, and write its tables."""
     order = [f"{task}/{algorithm}" for task in TASKS for algorithm in ALGORITHMS]
-    results.publish(folder, rows, provenance, order)
+    facts = {name: dict(cell) for name, cell in provenance.items()}
+    audits = {results.data_name(cell): cell.pop("audit", None) for cell in facts.values()}
+    results.publish(folder, rows, facts, order)
+    results.publish_audits(folder, {name: found for name, found in audits.items() if found})
     table.write(folder)
 
 

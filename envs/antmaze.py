@@ -123,6 +123,15 @@ class AntMaze:
         at_goal = active & (distances <= GOAL_RADIUS)
         return self._observations(), at_goal.astype(np.float64), at_goal
 
+    def restorable(self, observations: Array) -> Array:
+        """``[K]`` all; see ``envs.types.Environment``."""
+        return np.ones(len(observations), bool)
+
+    def restore(self, observations: Array) -> Array:
+        """See ``envs.types.Environment``; goals stay."""
+        restore_ants(self._simulator, observations)
+        return self._observations()
+
     def _observations(self) -> Array:
         return np.concatenate([self._simulator.qpos, self._simulator.qvel], axis=1)
 
@@ -162,6 +171,13 @@ def reset_ant(simulator: Simulator, lane: int, xy: Array, generator: np.random.G
     qpos = simulator.model.qpos0 + generator.uniform(-0.1, 0.1, simulator.model.nq)
     qpos[:2] += xy
     simulator.reset(lane, qpos, 0.1 * generator.standard_normal(simulator.model.nv))
+
+
+def restore_ants(simulator: Simulator, observations: Array) -> None:
+    """Put every lane into the state ``[N, >= 29]``: positions, then velocities."""
+    nq, nv = simulator.model.nq, simulator.model.nv
+    for lane, observation in enumerate(observations):
+        simulator.reset(lane, observation[:nq], observation[nq : nq + nv])
 
 
 @functools.cache

@@ -25,7 +25,7 @@ import gymnasium
 import mujoco
 import numpy as np
 
-from envs.antmaze import CELL_SIZE, MAPS, MAX_EPISODE_STEPS, find_cells
+from envs.antmaze import CELL_SIZE, MAPS, MAX_EPISODE_STEPS, find_cells, restore_ants
 from envs.scores import REFERENCE_RETURNS, TARGET_RETURNS
 from envs.simulate import Simulator
 from envs.types import Array, EnvSpec
@@ -91,6 +91,17 @@ class RoboticsAntMaze:
         distances = np.linalg.norm(self._simulator.qpos[:, :2] - self._goals, axis=1)
         at_goal = active & (distances <= GOAL_RADIUS)
         return self._observations(), at_goal.astype(np.float64), at_goal
+
+    def restorable(self, observations: Array) -> Array:
+        """``[K]`` all; see ``envs.types.Environment``."""
+        return np.ones(len(observations), bool)
+
+    def restore(self, observations: Array) -> Array:
+        """See ``envs.types.Environment``; goals are restored where they are shown."""
+        restore_ants(self._simulator, observations)
+        if self._show_goal:
+            self._goals[:] = observations[:, -2:]
+        return self._observations()
 
     def _observations(self) -> Array:
         shown = [self._goals] if self._show_goal else []

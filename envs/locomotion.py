@@ -166,6 +166,19 @@ class Locomotion:
         terminations = ~healthy
         return self._observations(), np.where(active, rewards, 0.0), active & terminations
 
+    def restorable(self, observations: Array) -> Array:
+        """``[K]`` where no velocity was clipped; see ``envs.types.Environment``."""
+        qvel = observations[:, self._simulator.model.nq - 1 :]
+        return np.abs(qvel).max(axis=1) < self._body.velocity_limit
+
+    def restore(self, observations: Array) -> Array:
+        """States with x = 0; see ``envs.types.Environment``."""
+        positions = self._simulator.model.nq - 1
+        for lane, observation in enumerate(observations):
+            qpos = np.concatenate([[0.0], observation[:positions]])
+            self._simulator.reset(lane, qpos, observation[positions:])
+        return self._observations()
+
     def _observations(self) -> Array:
         limit = self._body.velocity_limit
         qvel = np.clip(self._simulator.qvel, -limit, limit)

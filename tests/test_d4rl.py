@@ -427,7 +427,7 @@ def test_a_file_that_is_not_the_published_one_is_refused_unless_insisted_on(hopp
     path = d4rl_files.write("hopper-medium", hopper)
     facts = d4rl.provenance(HOPPER, 1.0)
     assert f"{path} is not the file that D4RL published for hopper-medium" in facts["doubts"][0]
-    with pytest.raises(InputError, match="instead of 5bdf1bc4; fetch it again, or --insist"):
+    with pytest.raises(InputError, match="instead of 5bdf1bc4; mend that, or --insist"):
         datasets.require_trust(facts, insist=False)
     datasets.require_trust(facts, insist=True)
 

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
-from envs.datasets import d4rl, minari, regenerated
+from envs.datasets import audits, d4rl, minari, regenerated
 from envs.datasets.download import Progress
 from envs.registry import TASKS, Task, World, get_task, look_up, world
-from envs.types import Dataset, InputError
+from envs.types import Array, Dataset, InputError
 
 Provenance = dict[str, Any]
 
@@ -26,6 +26,7 @@ class Source(NamedTuple):
         version: gymnasium's version of the locomotion environments that the data are of.
         scored_in: (task, version) -> the environment.
         tasks: names of the tasks that it has data for.
+        states: (task, rows) -> unclipped observations of those rows, see ``audit``.
     """
 
     provenance: Callable[[Task, float], Provenance]
@@ -34,12 +35,13 @@ class Source(NamedTuple):
     version: str = "v4"
     scored_in: Callable[[Task, str], World] = world
     tasks: tuple[str, ...] = tuple(TASKS)
+    states: Callable[[Task, Array], Array | None] = lambda task, rows: None
 
 
 # Each reading of the same files is a source, so that no table mixes them.
 SOURCES = {
     "regenerated": Source(regenerated.provenance, regenerated.read),
-    "d4rl": Source(d4rl.provenance, d4rl.read, d4rl.fetch),
+    "d4rl": Source(d4rl.provenance, d4rl.read, d4rl.fetch, states=d4rl.read_states),
     "d4rl-qlearning": Source(d4rl.provenance, d4rl.read_qlearning, d4rl.fetch),
     "minari": Source(
         minari.provenance, minari.read, minari.fetch, "v5", minari.scored_in, minari.OFFERED
@@ -166,3 +168,26 @@ def load(task: Task, source: str, scale: float) -> tuple[Dataset, Provenance]:
         InputError: unknown source; data missing, half written, corrupt or of another recipe.
     """
     return get_source(source).read(task, scale)
+
+
+def audit(
+    task: Task,
+    source: str,
+    scale: float,
+    version: str | None = None,
+    loaded: tuple[Dataset, Provenance] | None = None,
+) -> dict[str, Any]:
+    """What there is to know of the data of ``task``; see ``envs.datasets.audits``.
+
+    Args:
+        task: a row of the registry.
+        source: a key of ``SOURCES``.
+        scale: share of D4RL's rows, for sources that can be made in any size.
+        version: gymnasium's version of the environment; that of the data by default.
+        loaded: what ``load`` gave for the same arguments, if that is at hand.
+    """
+    dataset, details = loaded or load(task, source, scale)
+    facts = details | provenance(task, source, scale, version)
+    world = environment(task, source, version)
+    states = partial(get_source(source).states, task)
+    return audits.audit(dataset, task, world, facts, states)

@@ -191,6 +191,25 @@ def read_file(path: Path, task: Task, *, qlearning: bool = False) -> tuple[Datas
     }
 
 
+def read_states(task: Task, rows: Array) -> Array | None:
+    """What observations would be if they clipped no velocity, at ``rows`` ``[K]`` of the file.
+
+    Returns:
+        ``[K, O]`` float32 from ``infos/qpos`` and ``infos/qvel``, or None: antmaze, which clips
+        nothing (and stores the state after the row's action), or a file without them.
+    """
+    if task.family == "antmaze":
+        return None
+    with open_file(path_of(task), task) as file:
+        stored = [file.get(f"infos/{name}") for name in ("qpos", "qvel")]
+        size = _num_rows(file, path_of(task), task)
+        for part in stored:
+            if not isinstance(part, h5py.Dataset) or part.ndim != 2 or len(part) != size:
+                return None
+        states = np.concatenate([part[()][rows] for part in stored], axis=1)[:, 1:]
+    return states if states.shape[1] == task.spec.observation_dim else None
+
+
 def open_file(path: Path, task: Task) -> h5py.File:
     """Open the task's HDF5 file for reading.
 
