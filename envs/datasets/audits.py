@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from envs.datasets.checks import rows_that_differ
 from envs.registry import Task, World
 from envs.scores import normalized_score
 from envs.types import Array, Dataset
@@ -174,7 +175,7 @@ def _num_not_finite(dataset: Dataset) -> int:
 
 
 def _continuity(dataset: Dataset) -> dict[str, float]:
-    broken = np.any(dataset.next_observations[:-1] != dataset.observations[1:], axis=1)
-    broken[dataset.episode_ends[:-1]] = False
+    differ = rows_that_differ(dataset.next_observations, dataset.observations)
+    broken = np.setdiff1d(differ, dataset.episode_ends)
     moves = dataset.next_observations - dataset.observations
-    return {"broken": int(broken.sum()), "longest_step": float(np.abs(moves, out=moves).max())}
+    return {"broken": len(broken), "longest_step": float(np.abs(moves, out=moves).max())}

@@ -34,7 +34,7 @@ from typing import Any, NamedTuple
 import h5py
 import numpy as np
 
-from envs.datasets.checks import check
+from envs.datasets.checks import check, rows_that_differ
 from envs.datasets.download import Download, Progress, address_below
 from envs.datasets.published import ADDRESS, FILES, dataset_folder
 from envs.registry import Task
@@ -175,10 +175,11 @@ def read_file(path: Path, task: Task, *, qlearning: bool = False) -> tuple[Datas
         follows = index + 1
         if not qlearning:
             follows -= marks.ends[index]
-        successors = observations[follows]
+        successors = observations.take(follows, axis=0)
     if len(index) < rows:
         # Without a copy where no row is left out, as in locomotion.
-        observations, actions, rewards = observations[index], actions[index], rewards[index]
+        observations, actions = observations.take(index, axis=0), actions.take(index, axis=0)
+        rewards = rewards[index]
     dataset = _assemble(
         observations, actions, rewards, successors, marks, index, task.family == "antmaze"
     )
@@ -362,7 +363,7 @@ def _find_ends(
     ends[-1] = True
     jumps = np.zeros(len(ends), bool)
     if successors is not None:
-        differ = np.flatnonzero(np.any(successors[:-1] != observations[1:], axis=1))
+        differ = rows_that_differ(successors, observations)
         with np.errstate(invalid="ignore", over="ignore"):
             distance = np.abs(successors[differ] - observations[differ + 1]).max(axis=1, initial=0)
         jumps[differ] = distance > SAME
