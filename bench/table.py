@@ -255,13 +255,15 @@ def _average(row: Iterable[Any]) -> str:
 
 def _notes(summary: pd.DataFrame, columns: dict[str, Column]) -> list[str]:
     """What must be known to read the columns and the published rows."""
-    ours = set(summary["source"]) == {"regenerated"}
-    other = ", which are other data than ours" if ours else ""
+    sources = summary["source"]
+    other = "" if sources.str.startswith("d4rl").all() else ", which are other data than ours"
     published = (
         f"Published: the scores that the post's table goes back to ({' and '.join(POST_SOURCES)}), "
         f"on D4RL's files of the version named{other}."
     )
     lines = [published]
+    if sources.str.startswith("minari").any():
+        lines += ["", "Minari's data: normalized by D4RL's reference returns; antmaze, successes."]
     told = [f"{c.title} {c.told}" for c in columns.values() if c.told != "nothing"]
     if told:
         lines += ["", f"Told at evaluation: {'; '.join(told)}; the other methods nothing."]
