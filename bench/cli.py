@@ -69,7 +69,7 @@ class DataFetchArgs:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class AuditArgs:
-    """Say what there is to know of one dataset, and step its rows again in the simulator."""
+    """Say what there is to know of one dataset, and replay its physics."""
 
     dataset: tyro.conf.Positional[str]
     """a task, or D4RL's name of its file such as hopper-medium-v2"""
