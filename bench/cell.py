@@ -3,6 +3,7 @@
 A cell's folder holds, under ``<results>/runs/<source>/<task>/<algorithm>/<hash>/``:
 
 - ``config.json``: everything that decides its numbers, and where they were made;
+- ``audit.json``: what ``envs.datasets.audit`` says of the data it learned from;
 - ``evals.csv``: seed, step, episode, return, length: one row per episode played, raw;
 - ``train.csv``: seed, step, metric, value: means over a chunk of steps;
 - ``checkpoint/``: the newest states, gone once the cell is done;
@@ -34,8 +35,8 @@ from bench import checkpoint, results
 from bench.evaluate import episode_seeds, evaluate
 from bench.interrupt import Asked
 from bench.train import INIT, TRAIN, build, chunk_steps, replicated_sharding, stream
-from envs.datasets import get_source, load
-from envs.registry import Task
+from envs.datasets import audit, environment, load, provenance, require_trust
+from envs.registry import Task, World
 from envs.types import Dataset, InputError
 from envs.views import statistics
 
@@ -43,10 +44,6 @@ EVAL_COLUMNS = ("seed", "step", "episode", "return", "length")
 TRAIN_COLUMNS = ("seed", "step", "metric", "value")
 # Packages whose version can change a number.
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "distrax", "numpy", "mujoco")
-
-
-# One task's data in memory at a time, read once for all methods that follow each other on it.
-load_once = functools.lru_cache(maxsize=1)(load)
 
 
 class Interrupted(KeyboardInterrupt):
@@ -78,12 +75,23 @@ class Settings:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Cell:
-    """One method on one task with all settings fixed."""
+    """One method on one task with all settings fixed.
+
+    Attributes:
+        task: the row.
+        algorithm: the column.
+        config: the method's settings.
+        settings: how it is run.
+        version: gymnasium's version of the environment; that of the data by default.
+        insist: use data with doubts, see ``envs.datasets.require_trust``; moves no number.
+    """
 
     task: Task
     algorithm: str
     config: core.Config
     settings: Settings
+    version: str | None = None
+    insist: bool = False
 
     def __post_init__(self) -> None:
         """Refuse settings that cannot be run, before anything is.
@@ -92,6 +100,7 @@ class Cell:
             InputError: naming the value and the rule.
         """
         settings = self.settings
+        environment(self.task, settings.source, self.version)
         if not settings.seeds:
             raise InputError("num_seeds must be at least 1, got 0")
         if settings.num_episodes < 1:
@@ -108,6 +117,39 @@ class Cell:
         """``task/algorithm``."""
         return f"{self.task.name}/{self.algorithm}"
 
+    @property
+    def world(self) -> World:
+        """The environment that scores it."""
+        return environment(self.task, self.settings.source, self.version)
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """Where the data come from, without reading them; see ``envs.datasets.provenance``."""
+        settings = self.settings
+        return provenance(self.task, settings.source, settings.scale, self.version)
+
+
+def load_once(cell: Cell) -> Dataset:
+    """The cell's data, read once for all cells that follow each other on them."""
+    settings = cell.settings
+    return _load_once(cell.task, settings.source, settings.scale, cell.data["hash"])[0]
+
+
+@functools.lru_cache(maxsize=1)
+def _load_once(
+    task: Task, source: str, scale: float, dataset_hash: str
+) -> tuple[Dataset, dict[str, Any]]:
+    del dataset_hash  # of files that may change while this process lives
+    return load(task, source, scale)
+
+
+@functools.lru_cache(maxsize=1)
+def _audit_once(
+    task: Task, source: str, scale: float, version: str | None, dataset_hash: str
+) -> dict[str, Any]:
+    loaded = _load_once(task, source, scale, dataset_hash)
+    return audit(task, source, scale, version, loaded)
+
 
 def identity(cell: Cell, dataset_provenance: dict[str, Any]) -> dict[str, Any]:
     """Everything that decides the cell's numbers; its hash names the cell's folder."""
@@ -117,18 +159,16 @@ def identity(cell: Cell, dataset_provenance: dict[str, Any]) -> dict[str, Any]:
         "config": dataclasses.asdict(cell.config),
         "settings": dataclasses.asdict(cell.settings),
         "dataset": {key: dataset_provenance[key] for key in ("dataset_id", "hash")},
-        "environment": cell.task.gymnasium_id,
+        "environment": cell.world.gymnasium_id,
         "versions": {name: version(name) for name in PACKAGES},
     }
 
 
 def folder_of(cell: Cell, results_folder: Path) -> Path:
     """The cell's folder, named by the first 12 digits of its identity's SHA-256."""
-    settings = cell.settings
-    provenance = get_source(settings.source).provenance(cell.task, settings.scale)
-    text = json.dumps(identity(cell, provenance), sort_keys=True)
+    text = json.dumps(identity(cell, cell.data), sort_keys=True)
     digest = hashlib.sha256(text.encode()).hexdigest()[:12]
-    parent = results_folder / "runs" / settings.source / cell.task.name
+    parent = results_folder / "runs" / cell.settings.source / cell.task.name
     return parent / cell.algorithm / digest
 
 
@@ -157,16 +197,18 @@ def run(
         Diverged: a loss is not finite; the last good checkpoint stays.
         InputError: the dataset cannot be used.
     """
-    settings = cell.settings
-    provenance = get_source(settings.source).provenance(cell.task, settings.scale)
+    data = cell.data
+    require_trust(data, cell.insist)
     folder = folder_of(cell, results_folder)
     folder.mkdir(parents=True, exist_ok=True)
     with _locked(folder, cell.name, report):
         if (folder / "DONE").exists():
             return folder
-        dataset, _ = load_once(cell.task, settings.source, settings.scale)
-        facts = identity(cell, provenance) | _circumstances(cell, provenance)
+        dataset = load_once(cell)
+        facts = identity(cell, data) | _circumstances(cell, data)
         results.write_json(folder / "config.json", facts)
+        made_of = (cell.task, cell.settings.source, cell.settings.scale, cell.version)
+        results.write_json(folder / "audit.json", _audit_once(*made_of, data["hash"]))
         _train(cell, folder, dataset, asked, progress, report)
         (folder / "FAILED").unlink(missing_ok=True)
         results.write_text(folder / "DONE", "")
@@ -176,13 +218,19 @@ def run(
 
 
 def read(folder: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Rows of all evaluations (``results.SCORE_COLUMNS``) and provenance of a finished cell."""
+    """Rows of all evaluations (``results.SCORE_COLUMNS``) and provenance of a finished cell.
+
+    The provenance includes the ``audit`` of its data, or None if the cell is older than audits.
+    """
     facts = results.read_json(folder / "config.json")
     rows = results.read_rows(folder / "evals.csv", EVAL_COLUMNS)
     rows = rows.assign(task=facts["task"]["name"], algorithm=facts["algorithm"])
     entry = get_algorithm(facts["algorithm"])
     heading = {"title": entry.title, "style": entry.style, "told": entry.told}
-    return rows[list(results.SCORE_COLUMNS)], facts | heading | {"hash": folder.name}
+    audited = folder / "audit.json"
+    facts |= heading | {"hash": folder.name}
+    facts["audit"] = results.read_json(audited) if audited.exists() else None
+    return rows[list(results.SCORE_COLUMNS)], facts
 
 
 def _train(
@@ -194,8 +242,8 @@ def _train(
     report: Callable[[str], None],
 ) -> None:
     settings = cell.settings
-    program = build(cell.algorithm, cell.config, cell.task.spec)
-    environment = cell.task.make_environment(len(settings.seeds) * settings.num_episodes)
+    program = build(cell.algorithm, cell.config, cell.world.spec)
+    lanes = cell.world.make(len(settings.seeds) * settings.num_episodes, None)
     states = program.init(stream(settings.seeds, INIT), statistics(dataset))
     first_phase, first_step = 0, 0
     loaded = checkpoint.load(folder / "checkpoint", states, report)
@@ -229,9 +277,7 @@ def _train(
             train_rows.append(_metric_rows(cell, now, jax.device_get(metrics)))
             stop = asked()
             if now % settings.eval_interval == 0:
-                played = evaluate(
-                    program, states, environment, settings.seeds, settings.num_episodes
-                )
+                played = evaluate(program, states, lanes, settings.seeds, settings.num_episodes)
                 eval_rows.append(_episode_rows(settings.seeds, now, *played))
                 save(index, step)
             elif stop:

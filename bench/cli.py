@@ -54,6 +54,38 @@ class DataMakeArgs(DataInfoArgs):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class DataFetchArgs:
+    """Download published datasets, going on where a download was cut."""
+
+    tasks: tyro.conf.Positional[Names] = ()
+    """which tasks; see: rl-or-bc list tasks"""
+    source: str = "d4rl"
+    """whose datasets"""
+    mirror: str | None = None
+    """base address of another server with the same files; $D4RL_MIRROR by default"""
+    overwrite: bool = False
+    """download datasets again that are there"""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AuditArgs:
+    """Say what there is to know of one dataset, and replay its physics."""
+
+    dataset: tyro.conf.Positional[str]
+    """a task, or D4RL's name of its file such as hopper-medium-v2"""
+    source: str | None = None
+    """regenerated (the default), d4rl, d4rl-qlearning, minari or minari-goal"""
+    environment: str | None = None
+    """gymnasium's version of locomotion, v4 or v5; that of the data by default"""
+    scale: float | None = None
+    """share of D4RL's rows, for regenerated data; the profile's by default"""
+    profile: str = "quick"
+    """whose scale to use"""
+    json: bool = False
+    """print JSON"""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class GridArgs:
     """Run tasks x algorithms and write the table."""
 
@@ -63,8 +95,12 @@ class GridArgs:
     """which tasks; all of them by default"""
     algorithms: Names = ()
     """which algorithms; the columns of Table 1 by default"""
-    source: str = "regenerated"
-    """where the data come from"""
+    source: str | None = None
+    """regenerated (the default), d4rl, d4rl-qlearning, minari or minari-goal"""
+    environment: str | None = None
+    """gymnasium's version of locomotion, v4 or v5; that of the data by default"""
+    insist: bool = False
+    """use data that are not the published ones, or in another environment; the table says so"""
     results: Path = Path("results")
     """root of all results"""
     workers: int | None = None
@@ -91,8 +127,12 @@ class TrainArgs:
     """see: rl-or-bc list tasks"""
     profile: str = "quick"
     """size of the run"""
-    source: str = "regenerated"
-    """where the data come from"""
+    source: str | None = None
+    """regenerated (the default), d4rl, d4rl-qlearning, minari or minari-goal"""
+    environment: str | None = None
+    """gymnasium's version of locomotion, v4 or v5; that of the data by default"""
+    insist: bool = False
+    """use data that are not the published ones, or in another environment; the table says so"""
     scale: float | None = None
     """share of D4RL's rows; the profile's by default"""
     num_seeds: int | None = None
@@ -204,6 +244,22 @@ def _collect(recipes: Sequence[Any], overwrite: bool) -> None:
             bars.finished(name, f"{recipe.num_rows:,} rows" if made else "there already")
 
 
+def _data_fetch(args: DataFetchArgs) -> int:
+    from bench.display import Bars
+    from envs.datasets import fetch, resolve
+
+    if not args.tasks:
+        raise InputError("name the tasks whose data to download; see: rl-or-bc list tasks")
+    tasks = [resolve(name, args.source)[0] for name in args.tasks]
+    with Bars("downloads", len(tasks)) as bars:
+        for task in tasks:
+            bars.started(task.name)
+            progress = partial(bars.progress, task.name)
+            fetched = fetch(task, args.source, args.mirror, args.overwrite, progress)
+            bars.finished(task.name, "fetched" if fetched else "there already")
+    return 0
+
+
 def _data_info(args: DataInfoArgs) -> int:
     from envs.datasets.make import describe
 
@@ -212,6 +268,33 @@ def _data_info(args: DataInfoArgs) -> int:
         _print_table(tuple(rows[0]), [tuple(row.values()) for row in rows])
         print()
     print("10 % to 90 %: normalized scores of episodes; the rest in per cent")
+    return 0
+
+
+def _audit(args: AuditArgs) -> int:
+    import json
+
+    from bench.profiles import get_profile
+    from envs.datasets import audit, resolve
+
+    task, source = resolve(args.dataset, args.source)
+    scale = get_profile(args.profile).sizes[task.family].scale
+    found = audit(task, source, scale if args.scale is None else args.scale, args.environment)
+    if args.json:
+        print(json.dumps(found, indent=1))
+        return 0
+    rows = [(name, value) for name, value in found.items() if not isinstance(value, dict)]
+    _print_table(("what", ""), [(name, f"{value}") for name, value in rows])
+    for name in ("episode_lengths", "returns", "scores"):
+        spread = ", ".join(f"{key} {value:.1f}" for key, value in found[name].items())
+        print(f"{name}: {spread}")
+    edges, counts = found["rewards"]["edges"], found["rewards"]["counts"]
+    print(f"rewards: {edges[0]:.3g} to {edges[-1]:.3g}, in ten equal steps {counts}")
+    for name in ("actions", "continuity", "replay"):
+        print(f"{name}: {json.dumps(found[name])}")
+    for name, value in found["provenance"].items():
+        if name not in ("recipe", "versions"):
+            print(f"{name}: {value if isinstance(value, str) else json.dumps(value)}")
     return 0
 
 
@@ -238,9 +321,10 @@ def _train(arguments: list[str]) -> int:
     from bench.display import Bars
     from bench.interrupt import asked_to_stop
     from bench.profiles import get_profile
-    from envs.registry import get_task
+    from envs.datasets import resolve
 
-    task, profile = get_task(first.task), get_profile(first.profile)
+    task, source = resolve(first.task, first.source)
+    profile = get_profile(first.profile)
     published = get_algorithm(first.algorithm).config(task.family)
     default = profile.sizes[task.family].resize(published)
     # The method's type is known only now, so the options are put together here.
@@ -253,14 +337,16 @@ def _train(arguments: list[str]) -> int:
         task,
         run.algorithm,
         profile,
-        run.source,
+        source,
         config=parsed.config,
         scale=run.scale,
         num_seeds=run.num_seeds,
         num_evaluations=run.num_evaluations,
         num_episodes=run.num_episodes,
+        version=run.environment,
+        insist=run.insist,
     )
-    _make_missing([planned])
+    _have_data([planned])
     _prepare(run.results)
     with Bars("cells", 1) as bars, asked_to_stop() as asked:
         bars.started(planned.name)
@@ -276,23 +362,34 @@ def _grid(args: GridArgs) -> int:
     from bench import grid, workers
     from bench.display import Bars
     from bench.profiles import get_profile
-    from envs.registry import TASKS, get_task
+    from envs.datasets import get_source, resolve
+    from envs.registry import TASKS
 
     if args.workers is not None and args.workers < 1:
         raise InputError(f"workers must be at least 1, got {args.workers}")
     profile = get_profile(args.profile)
-    tasks = [get_task(name) for name in args.tasks or TASKS]
+    offered = get_source(args.source).tasks if args.source else TASKS
+    resolved = [resolve(name, args.source) for name in args.tasks or offered]
+    sources = sorted({source for _, source in resolved})
+    if len(sources) > 1:
+        raise InputError(f"a table has one source, these tasks have {' and '.join(sources)}")
     algorithms = list(args.algorithms or TABLE1)
     for name in algorithms:
         get_algorithm(name)
-    planned = [grid.plan(t, a, profile, args.source) for t in tasks for a in algorithms]
-    _make_missing(planned)
+    planned = [
+        grid.plan(
+            task, algorithm, profile, sources[0], version=args.environment, insist=args.insist
+        )
+        for task, _ in resolved
+        for algorithm in algorithms
+    ]
+    _have_data(planned)
     _prepare(args.results)
     num_workers = workers.default_number() if args.workers is None else args.workers
     num_workers = min(num_workers, len(planned))
     with Bars("cells", len(planned)) as bars:
         failures = grid.run(planned, args.profile, args.results, bars, num_workers)
-    folder = args.results / args.source / args.profile
+    folder = args.results / sources[0] / args.profile
     if (folder / "scores.csv").exists():
         print()
         _print_scores(folder)
@@ -309,19 +406,32 @@ def _prepare(results_folder: Path) -> None:
     keep_compiled_programs()
 
 
-def _make_missing(planned: Sequence[Any]) -> None:
-    """Collect regenerated datasets that are not there; other sources are the user's to bring."""
+def _have_data(planned: Sequence[Any]) -> None:
+    """Collect regenerated datasets that are not there; read the files of other sources once.
+
+    A file that cannot be used is thus refused before anything is written, and not hours later.
+    """
+    from bench.cell import load_once
+    from bench.display import Bars
     from envs.behaviour.recipes import Recipe
-    from envs.datasets import get_source
+    from envs.datasets import require_trust
     from envs.datasets.regenerated import dataset_folder
 
-    for cell in planned:
-        get_source(cell.settings.source)
-    regenerated = [cell for cell in planned if cell.settings.source == "regenerated"]
-    recipes = [Recipe(cell.task, cell.settings.scale) for cell in regenerated]
-    missing = dict.fromkeys(r for r in recipes if not dataset_folder(r.dataset_id).exists())
+    cells = list({(c.task, c.settings.source, c.settings.scale): c for c in planned}.values())
+    made = [c for c in cells if c.settings.source == "regenerated"]
+    recipes = [Recipe(c.task, c.settings.scale) for c in made]
+    missing = [r for r in recipes if not dataset_folder(r.dataset_id).exists()]
     if missing:
-        _collect(list(missing), overwrite=False)
+        _collect(missing, overwrite=False)
+    for cell in cells:
+        require_trust(cell.data, cell.insist)
+    found = [cell for cell in cells if cell.settings.source != "regenerated"]
+    if not found:
+        return
+    with Bars("datasets", len(found)) as bars:
+        for cell in found:
+            bars.started(cell.task.name)
+            bars.finished(cell.task.name, f"{load_once(cell).num_rows:,} rows")
 
 
 def _table(args: TableArgs) -> int:
@@ -367,6 +477,8 @@ COMMANDS = {
     "list": Command(ListArgs, _list),
     "data make": Command(DataMakeArgs, _data_make),
     "data info": Command(DataInfoArgs, _data_info),
+    "data fetch": Command(DataFetchArgs, _data_fetch),
+    "audit": Command(AuditArgs, _audit),
     "train": Command(TrainArgs, _train),
     "grid": Command(GridArgs, _grid),
     "table": Command(TableArgs, _table),

@@ -31,7 +31,8 @@ def plan(task: Task, algorithm: str, profile: Profile, source: str, **overrides:
         profile: sizes.
         source: where the data come from.
         overrides: ``config`` (a whole Config), ``num_seeds``, ``num_evaluations``,
-            ``num_episodes``, ``scale``, each in place of the profile's unless None.
+            ``num_episodes``, ``scale``, each in place of the profile's unless None; ``version``
+            and ``insist`` of the cell.
     """
     given = {key: value for key, value in overrides.items() if value is not None}
     size = profile.sizes[task.family]
@@ -55,6 +56,8 @@ def plan(task: Task, algorithm: str, profile: Profile, source: str, **overrides:
             eval_interval=config.num_steps // num_evaluations,
             num_episodes=given.get("num_episodes", size.num_episodes),
         ),
+        version=given.get("version"),
+        insist=given.get("insist", False),
     )
 
 
@@ -125,9 +128,12 @@ def _one_by_one(
 
 
 def publish(rows: pd.DataFrame, provenance: dict[str, Any], folder: Path) -> None:
-    """Merge finished cells into ``folder`` and write its tables again."""
+    """Merge finished cells and the audits of their data into ``folder``, and write its tables."""
     order = [f"{task}/{algorithm}" for task in TASKS for algorithm in ALGORITHMS]
-    results.publish(folder, rows, provenance, order)
+    facts = {name: dict(cell) for name, cell in provenance.items()}
+    audits = {results.data_name(cell): cell.pop("audit", None) for cell in facts.values()}
+    results.publish(folder, rows, facts, order)
+    results.publish_audits(folder, {name: found for name, found in audits.items() if found})
     table.write(folder)
 
 

@@ -100,6 +100,24 @@ def publish(folder: Path, rows: pd.DataFrame, provenance: dict[str, Any], order:
     write_json(folder / "provenance.json", {name: known[name] for name in names})
 
 
+def publish_audits(folder: Path, audits: dict[str, Any]) -> None:
+    """Merge audits into ``folder/audit.json`` and drop those of data that no cell has any more.
+
+    Args:
+        folder: ``results/<source>/<profile>``, with the cells published.
+        audits: by ``data_name``.
+    """
+    path = folder / "audit.json"
+    known = (read_json(path) if path.exists() else {}) | audits
+    used = {data_name(facts) for facts in read_json(folder / "provenance.json").values()}
+    write_json(path, {name: known[name] for name in sorted(known) if name in used})
+
+
+def data_name(facts: dict[str, Any]) -> str:
+    """Names a cell's data and where they are scored, as there may be several of both to a task."""
+    return f"{facts['task']['name']} {facts['dataset']['hash'][:8]} {facts['environment']}"
+
+
 def cell_names(rows: pd.DataFrame) -> pd.Series:
     """``task/algorithm`` of each row."""
     return rows["task"].astype(str) + "/" + rows["algorithm"].astype(str)

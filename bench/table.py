@@ -32,7 +32,9 @@ TABLE_COLUMNS = (
     "source",
     "profile",
     "cell_hash",
+    "doubts",
 )
+DOUBT_MARK = "†"  # beside a score whose data the user insisted on
 
 # Kept with the code, not with a user's results.
 PUBLISHED = Path(__file__).parent.parent / "results" / "published.csv"
@@ -92,6 +94,7 @@ def summarize(rows: pd.DataFrame, provenance: dict[str, Any], profile: str) -> p
                 settings["source"],
                 profile,
                 facts["hash"],
+                "; ".join(facts.get("dataset_provenance", {}).get("doubts", [])),
             )
         )
     return pd.DataFrame(summary, columns=list(TABLE_COLUMNS))
@@ -146,7 +149,10 @@ def render_text(summary: pd.DataFrame, columns: dict[str, Column]) -> Table:
         shown = [task for task in tasks if any((task, a) in cells for a in columns)]
         for task in shown:
             row = [cells.get((task, a)) for a in columns]
-            text.add_row(task, *("-" if cell is None else f"{cell.mean:.1f}" for cell in row))
+            text.add_row(
+                task,
+                *("-" if cell is None else f"{cell.mean:.1f}{_mark(cell)}" for cell in row),
+            )
         if shown:
             ours = [_average(cells.get((task, a)) for task in tasks) for a in columns]
             text.add_row(f"{family} average", *ours, style="bold")
@@ -196,6 +202,8 @@ def build(folder: Path) -> dict[str, str]:
     keys = zip(summary["task"], summary["algorithm"], strict=True)
     scores = [published.get(key, (np.nan, ""))[0] for key in keys]
     with_published = summary.assign(published=scores)
+    if not summary["doubts"].any():
+        with_published = with_published.drop(columns="doubts")
     return {
         "table1.csv": with_published.to_csv(index=False, float_format="%.4f", lineterminator="\n"),
         "table1.md": render_markdown(summary, columns, published),
@@ -247,23 +255,32 @@ def _average(row: Iterable[Any]) -> str:
 
 def _notes(summary: pd.DataFrame, columns: dict[str, Column]) -> list[str]:
     """What must be known to read the columns and the published rows."""
-    ours = set(summary["source"]) == {"regenerated"}
-    other = ", which are other data than ours" if ours else ""
+    sources = summary["source"]
+    other = "" if sources.str.startswith("d4rl").all() else ", which are other data than ours"
     published = (
         f"Published: the scores that the post's table goes back to ({' and '.join(POST_SOURCES)}), "
         f"on D4RL's files of the version named{other}."
     )
     lines = [published]
+    if sources.str.startswith("minari").any():
+        lines += ["", "Minari's data: normalized by D4RL's reference returns; antmaze, successes."]
     told = [f"{c.title} {c.told}" for c in columns.values() if c.told != "nothing"]
     if told:
         lines += ["", f"Told at evaluation: {'; '.join(told)}; the other methods nothing."]
+    for doubt in dict.fromkeys(filter(None, summary["doubts"])):
+        lines += ["", f"{DOUBT_MARK} Insisted on: {doubt}."]
     return lines
 
 
 def _text(cell: Any) -> str:
     if cell is None:
         return "-"
-    return f"{cell.mean:.1f}" if np.isnan(cell.std) else f"{cell.mean:.1f} ± {cell.std:.1f}"
+    deviation = "" if np.isnan(cell.std) else f" ± {cell.std:.1f}"
+    return f"{cell.mean:.1f}{deviation}{_mark(cell)}"
+
+
+def _mark(cell: Any) -> str:
+    return f" {DOUBT_MARK}" if cell.doubts else ""
 
 
 def _describe(summary: pd.DataFrame) -> str:

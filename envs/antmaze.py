@@ -56,7 +56,7 @@ MAPS = {
         "111111111111",
     ),
 }
-_MAX_EPISODE_STEPS = {"umaze": 700, "medium": 1000, "large": 1000}
+MAX_EPISODE_STEPS = {"umaze": 700, "medium": 1000, "large": 1000}
 
 
 def find_cells(maze: str, marks: str) -> Array:
@@ -97,7 +97,7 @@ class AntMaze:
         self.spec = EnvSpec(
             observation_dim=model.nq + model.nv,
             action_dim=model.nu,
-            max_episode_steps=_MAX_EPISODE_STEPS[maze],
+            max_episode_steps=MAX_EPISODE_STEPS[maze],
             goal_dim=2,
             reference_returns=REFERENCE_RETURNS["antmaze"],
             target_return=TARGET_RETURNS["antmaze"],
@@ -122,6 +122,15 @@ class AntMaze:
         distances = np.linalg.norm(self._simulator.qpos[:, :2] - self._goals, axis=1)
         at_goal = active & (distances <= GOAL_RADIUS)
         return self._observations(), at_goal.astype(np.float64), at_goal
+
+    def restorable(self, observations: Array) -> Array:
+        """``[K]`` all; see ``envs.types.Environment``."""
+        return np.ones(len(observations), bool)
+
+    def restore(self, observations: Array) -> Array:
+        """See ``envs.types.Environment``; goals stay."""
+        restore_ants(self._simulator, observations)
+        return self._observations()
 
     def _observations(self) -> Array:
         return np.concatenate([self._simulator.qpos, self._simulator.qvel], axis=1)
@@ -164,6 +173,13 @@ def reset_ant(simulator: Simulator, lane: int, xy: Array, generator: np.random.G
     simulator.reset(lane, qpos, 0.1 * generator.standard_normal(simulator.model.nv))
 
 
+def restore_ants(simulator: Simulator, observations: Array) -> None:
+    """Put every lane into the state ``[N, >= 29]``: positions, then velocities."""
+    nq, nv = simulator.model.nq, simulator.model.nv
+    for lane, observation in enumerate(observations):
+        simulator.reset(lane, observation[:nq], observation[nq : nq + nv])
+
+
 @functools.cache
 def load_ant(maze: str | None) -> mujoco.MjModel:
     """D4RL's ant in ``maze``, or on open ground if None.
@@ -199,5 +215,5 @@ for _maze in MAPS:
         id=f"AntMaze-{_maze}-v0",
         entry_point="envs.antmaze:AntMazeEnv",
         kwargs={"maze": _maze},
-        max_episode_steps=_MAX_EPISODE_STEPS[_maze],
+        max_episode_steps=MAX_EPISODE_STEPS[_maze],
     )

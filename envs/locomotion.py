@@ -1,10 +1,12 @@
-"""Hopper, HalfCheetah and Walker2d as gymnasium's ``-v4``, over the batched simulator.
+"""Hopper, HalfCheetah and Walker2d as gymnasium's ``-v4`` and ``-v5``, on the batched simulator.
 
 ``-v4`` is the closest living relative of D4RL's ``-v2``: the same model files, rewards and
-termination rules on a newer MuJoCo. Every array is bit-equal to ``gymnasium.make("Hopper-v4")``
-and its siblings given the same seed and actions (tests/test_locomotion.py).
+termination rules on a newer MuJoCo. ``-v5``, in which Minari's data were collected, pays no healthy
+reward for the step that falls, and both feet of its Walker2d have friction 1.9 instead of 0.9 and
+1.9; its HalfCheetah is the same. Every array is bit-equal to ``gymnasium.make("Hopper-v4")`` and
+its siblings given the same seed and actions (tests/test_locomotion.py).
 
-Source: gymnasium 1.4.0, ``gymnasium/envs/mujoco/{hopper,half_cheetah,walker2d}_v4.py``.
+Source: gymnasium 1.4.0, ``gymnasium/envs/mujoco/{hopper,half_cheetah,walker2d}_v{4,5}.py``.
 """
 
 from __future__ import annotations
@@ -33,6 +35,7 @@ class Body:
         frame_skip: MuJoCo steps per environment step.
         control_cost: weight of the squared norm of the action in the reward.
         healthy_reward: reward per step for not having fallen.
+        rewards_the_fall: whether the step that falls is still paid for.
         velocity_limit: velocities in the observation are clipped to +- this, in m/s or rad/s.
         reset_noise: half width of the uniform noise on the initial state.
         gaussian_velocity_noise: whether initial velocities are normal instead of uniform.
@@ -43,6 +46,7 @@ class Body:
     frame_skip: int
     control_cost: float
     healthy_reward: float
+    rewards_the_fall: bool = True
     velocity_limit: float
     reset_noise: float
     gaussian_velocity_noise: bool
@@ -98,13 +102,27 @@ BODIES = {
     ),
 }
 
+# By gymnasium's version of the environments.
+VERSIONS = {
+    "v4": BODIES,
+    "v5": {
+        "hopper": dataclasses.replace(BODIES["hopper"], rewards_the_fall=False),
+        "halfcheetah": BODIES["halfcheetah"],
+        "walker2d": dataclasses.replace(
+            BODIES["walker2d"], rewards_the_fall=False, model_file="walker2d_v5.xml"
+        ),
+    },
+}
+
 
 class Locomotion:
     """N copies of one robot in lock step; an ``envs.types.Environment``."""
 
-    def __init__(self, name: str, num_envs: int, num_threads: int | None = None) -> None:
-        """Build ``num_envs`` lanes of the robot ``name``, a key of ``BODIES``."""
-        self._body = BODIES[name]
+    def __init__(
+        self, name: str, num_envs: int, num_threads: int | None = None, version: str = "v4"
+    ) -> None:
+        """Build ``num_envs`` lanes of the robot ``name`` by the rules of a key of ``VERSIONS``."""
+        self._body = VERSIONS[version][name]
         model = _load_model(self._body.model_file)
         self._simulator = Simulator(model, num_envs, self._body.frame_skip, num_threads)
         self._initial_qpos = model.qpos0.copy()
@@ -141,10 +159,25 @@ class Locomotion:
         x_before = simulator.qpos[:, 0].copy()
         simulator.step(actions, active)
         velocity = (simulator.qpos[:, 0] - x_before) / simulator.time_step
-        rewards = velocity + body.healthy_reward
+        healthy = body.is_healthy(simulator.qpos, simulator.qvel)
+        paid = True if body.rewards_the_fall else healthy
+        rewards = velocity + body.healthy_reward * paid
         rewards = rewards - body.control_cost * np.sum(np.square(actions), axis=1)
-        terminations = ~body.is_healthy(simulator.qpos, simulator.qvel)
+        terminations = ~healthy
         return self._observations(), np.where(active, rewards, 0.0), active & terminations
+
+    def restorable(self, observations: Array) -> Array:
+        """``[K]`` where no velocity was clipped; see ``envs.types.Environment``."""
+        qvel = observations[:, self._simulator.model.nq - 1 :]
+        return np.abs(qvel).max(axis=1) < self._body.velocity_limit
+
+    def restore(self, observations: Array) -> Array:
+        """States with x = 0; see ``envs.types.Environment``."""
+        positions = self._simulator.model.nq - 1
+        for lane, observation in enumerate(observations):
+            qpos = np.concatenate([[0.0], observation[:positions]])
+            self._simulator.reset(lane, qpos, observation[positions:])
+        return self._observations()
 
     def _observations(self) -> Array:
         limit = self._body.velocity_limit

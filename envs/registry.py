@@ -6,14 +6,31 @@ import dataclasses
 import difflib
 import functools
 from collections.abc import Callable, Iterable, Mapping
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from envs.antmaze import AntMaze
-from envs.locomotion import Locomotion
+from envs.locomotion import VERSIONS, Locomotion
 from envs.scores import REFERENCE_RETURNS
 from envs.types import Environment, EnvSpec, InputError
 
 Entry = TypeVar("Entry")
+
+
+class World(NamedTuple):
+    """An environment to be scored in.
+
+    Attributes:
+        gymnasium_id: the gymnasium environment with the same rules.
+        make: (number of lanes, threads or None) -> its lanes.
+    """
+
+    gymnasium_id: str
+    make: Callable[[int, int | None], Environment]
+
+    @property
+    def spec(self) -> EnvSpec:
+        """Sizes of observations, actions and goals, and the time limit."""
+        return self.make(1, 1).spec
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -54,6 +71,21 @@ class Task:
     def make_environment(self, num_envs: int, num_threads: int | None = None) -> Environment:
         """``num_envs`` lanes of the environment that scores this task."""
         return _FAMILIES[self.family](self.environment, num_envs, num_threads)
+
+
+def world(task: Task, version: str) -> World:
+    """The task's environment by the rules of gymnasium's ``version``, ``v4`` or ``v5``.
+
+    Raises:
+        InputError: no such version; antmaze, which has none.
+    """
+    look_up("environment", version, VERSIONS)
+    if version == "v4":
+        return World(task.gymnasium_id, task.make_environment)
+    if task.family == "antmaze":
+        raise InputError(f"{task.name} has no environment {version!r}; leave it out")
+    make = functools.partial(Locomotion, task.environment, version=version)
+    return World(task.gymnasium_id.replace("v4", version), make)
 
 
 _FAMILIES: dict[str, Callable[[str, int, int | None], Environment]] = {

@@ -115,6 +115,18 @@ class Environment(Protocol):
         """
         ...
 
+    def restorable(self, observations: Array) -> Array:
+        """``[K]`` which of ``observations`` ``[K, O]`` show the whole state, short of x."""
+        ...
+
+    def restore(self, observations: Array) -> Array:
+        """Put every lane into the state that ``observations`` ``[N, O]`` shows, if unclipped.
+
+        Returns:
+            observations ``[N, O]`` of every lane.
+        """
+        ...
+
     @property
     def goals(self) -> Array:
         """``[N, G]`` the goal of each lane's episode; G = 0 where there is none."""

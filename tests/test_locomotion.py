@@ -2,14 +2,16 @@ import gymnasium
 import numpy as np
 import pytest
 
-from envs.locomotion import Locomotion
+from envs.locomotion import VERSIONS, Locomotion
 
 IDS = {"hopper": "Hopper-v4", "halfcheetah": "HalfCheetah-v4", "walker2d": "Walker2d-v4"}
 
 
+@pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("name", IDS)
-def test_every_array_is_bit_equal_to_gymnasium(name):
-    ours, theirs = Locomotion(name, num_envs=1), gymnasium.make(IDS[name])
+def test_every_array_is_bit_equal_to_gymnasium(name, version):
+    ours = Locomotion(name, num_envs=1, version=version)
+    theirs = gymnasium.make(IDS[name].replace("v4", version))
     generator = np.random.default_rng(0)
     active = np.array([True])
     seed, num_ends = 0, 0

@@ -174,3 +174,25 @@ def test_a_table_that_is_not_what_its_scores_give_is_found(tmp_path):
 def test_making_a_table_loads_no_jax():
     code = "import sys, bench.table, bench.results; sys.exit('jax' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("source", "other", "note"),
+    [("regenerated", True, False), ("d4rl", False, False), ("minari", True, True)],
+)
+def test_notes_say_whose_data_and_references_the_scores_are_of(source, other, note):
+    cell = facts("hopper-medium")
+    cell["settings"]["source"] = source
+    text = markdown(rows("hopper-medium", [[1.0, 1.0]] * 2), {"hopper-medium/bc": cell})
+    assert ("which are other data than ours" in text) == other
+    assert ("normalized by D4RL's reference returns" in text) == note
+
+
+def test_a_doubted_score_is_marked_and_explained_and_others_are_not():
+    doubted = facts("hopper-medium") | {"dataset_provenance": {"doubts": ["of another day"]}}
+    played = pd.concat([rows(t, [[1.0, 1.0]] * 2) for t in ("hopper-medium", "walker2d-medium")])
+    provenance = {"hopper-medium/bc": doubted, "walker2d-medium/bc": facts("walker2d-medium")}
+    lines = markdown(played, provenance).splitlines()
+    marked = [line.split("|")[1].strip() for line in lines if line.endswith("† |")]
+    assert marked == ["hopper-medium"]
+    assert "† Insisted on: of another day." in lines

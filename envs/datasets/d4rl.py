@@ -1,0 +1,410 @@
+"""D4RL's ``-v2`` files, read with h5py alone: no gym, no mujoco_py, no d4rl.
+
+What the files hold (scripts/generation in Farama-Foundation/D4RL@89141a6):
+
+- locomotion: ``next_observations`` as the simulator gave them; ``terminals`` where the robot fell,
+  ``timeouts`` on the last row of an episode that time ended, never both;
+- antmaze: no ``next_observations``. ``terminals`` and ``rewards`` were written afterwards from
+  where the ant is in the *next row of the file*, within 0.5 m of one goal, and the episode goes on
+  there; an episode ends at ``timeouts`` alone. Its last row thus carries the reward of another
+  episode's first state, and what followed it is not in ``observations``.
+
+Two readings:
+
+- ``full``: every row whose successor the file holds. In locomotion that is all of them, also those
+  at a timeout; in antmaze the last row of an episode is left out. A jump between two rows that no
+  flag explains ends an episode as well, as in files whose timeouts are out of step (D4RL issues 77
+  and 146): a successor that is not the next row, or an ant that moves a metre in 0.1 s.
+- ``qlearning``: row for row what ``d4rl.qlearning_dataset`` gives: no timeout rows, not the file's
+  last row, and the file's next row as successor, even where that is another episode's first.
+
+Departures: an observation after a termination that the file does not hold is the one before it;
+everything that reads successors masks it there. Files are read whole: ``scale`` cuts nothing.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import math
+import os
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import h5py
+import numpy as np
+
+from envs.datasets.checks import check, rows_that_differ
+from envs.datasets.download import Download, Progress, address_below
+from envs.datasets.published import ADDRESS, FILES, dataset_folder
+from envs.registry import Task
+from envs.types import Array, Dataset, InputError
+
+MIRROR_VARIABLE = "D4RL_MIRROR"  # base address of a server with the same folders as D4RL's
+SAME = 1e-6  # of observations; ikostrikov/implicit_q_learning@09d7002 dataset_utils.py
+JUMP = 1.0  # metres in one step of 0.1 s; the ant runs at about 1 m/s
+MOST_JUMPS = 0.01  # share of rows; with more, the file itself is out of step
+
+
+class _Marks(NamedTuple):
+    """What a file says of its N rows.
+
+    Attributes:
+        terminals: ``[N]`` bool.
+        timeouts: ``[N]`` bool.
+        ends: ``[N]`` bool, the last row of each episode, whatever ended it.
+        num_jumps: how many ends no flag of the file explains.
+    """
+
+    terminals: Array
+    timeouts: Array
+    ends: Array
+    num_jumps: int
+
+
+def path_of(task: Task) -> Path:
+    """Where the task's file belongs on this machine."""
+    return dataset_folder() / FILES[task.name].name
+
+
+def provenance(task: Task, scale: float) -> dict[str, Any]:
+    """The task's file and its checksum; ``doubts`` if it is not the one that D4RL published.
+
+    Raises:
+        InputError: no such file, or it cannot be read.
+    """
+    del scale
+    path, published = path_of(task), FILES[task.name]
+    checksum = file_hash(path, task)
+    doubts = []
+    if published.sha256 not in (None, checksum):
+        doubts.append(
+            f"{path} is not the file that D4RL published for {task.name}: its SHA-256 begins with "
+            f"{checksum[:8]} instead of {str(published.sha256)[:8]}"
+        )
+    return {
+        "dataset_id": f"d4rl/{path.name}",
+        "source": "d4rl",
+        "hash": checksum,
+        "published": ADDRESS + published.path,
+        "doubts": doubts,
+    }
+
+
+def fetch(task: Task, mirror: str | None, overwrite: bool, progress: Progress) -> bool:
+    """Download the task's file to where ``read`` looks for it, unless it is there already.
+
+    Args:
+        task: whose file.
+        mirror: base address to use instead of ``$D4RL_MIRROR`` or D4RL's own.
+        overwrite: replace a file that is there.
+        progress: told (bytes so far, bytes in all).
+
+    Returns:
+        whether anything was downloaded.
+
+    Raises:
+        InputError: another file is there; or see ``envs.datasets.download``.
+    """
+    target, published = path_of(task), FILES[task.name]
+    if target.exists() and not overwrite:
+        doubts = provenance(task, 1.0)["doubts"]
+        if doubts:
+            raise InputError(f"{doubts[0]}; move it away, or --overwrite replaces it")
+        return False
+    base = mirror or os.environ.get(MIRROR_VARIABLE) or ADDRESS
+    address = address_below(base, published.path)
+    Download(address, target, num_bytes=published.num_bytes, sha256=published.sha256).run(progress)
+    return True
+
+
+def read(task: Task, scale: float) -> tuple[Dataset, dict[str, Any]]:
+    """The task's file in the reading ``full``; see ``envs.datasets.load``."""
+    dataset, facts = read_file(path_of(task), task)
+    return dataset, provenance(task, scale) | facts
+
+
+def read_qlearning(task: Task, scale: float) -> tuple[Dataset, dict[str, Any]]:
+    """The task's file in the reading ``qlearning``; see ``envs.datasets.load``."""
+    dataset, facts = read_file(path_of(task), task, qlearning=True)
+    return dataset, provenance(task, scale) | facts
+
+
+def read_file(path: Path, task: Task, *, qlearning: bool = False) -> tuple[Dataset, dict[str, Any]]:
+    """Read and check one file.
+
+    Args:
+        path: an HDF5 file with D4RL's keys; keys that are not needed are not looked at.
+        task: whose sizes and rules it follows.
+        qlearning: which of the two readings.
+
+    Returns:
+        the dataset; and ``reading``, ``rows_in_file``, ``rows_left_out`` and ``jumps``.
+
+    Raises:
+        InputError: naming the file, the key and the fix.
+    """
+    spec = task.spec
+    with open_file(path, task) as file:
+        rows = _num_rows(file, path, task)
+        observations = _numbers(file, path, "observations", rows, spec.observation_dim)
+        successors = None
+        if "next_observations" in file and not qlearning:
+            successors = _numbers(file, path, "next_observations", rows, spec.observation_dim)
+        marks = _find_ends(
+            observations,
+            successors,
+            terminals=_flags(file, path, "terminals", rows),
+            timeouts=_flags(file, path, "timeouts", rows),
+            antmaze=task.family == "antmaze",
+            where=str(path),
+        )
+        actions = _numbers(file, path, "actions", rows, spec.action_dim)
+        rewards = _numbers(file, path, "rewards", rows, 1).reshape(rows)
+    if qlearning:
+        kept = ~marks.timeouts
+        kept[-1] = False
+    elif successors is None:
+        kept = ~marks.ends
+        if task.family == "locomotion":
+            kept |= marks.terminals
+    else:
+        kept = np.ones(rows, bool)
+    index = np.flatnonzero(kept)
+    if successors is None:
+        follows = index + 1
+        if not qlearning:
+            follows -= marks.ends[index]
+        successors = observations.take(follows, axis=0)
+    if len(index) < rows:
+        # Without a copy where no row is left out, as in locomotion.
+        observations, actions = observations.take(index, axis=0), actions.take(index, axis=0)
+        rewards = rewards[index]
+    dataset = _assemble(
+        observations, actions, rewards, successors, marks, index, task.family == "antmaze"
+    )
+    check(dataset, spec, str(path))
+    return dataset, {
+        "reading": "qlearning" if qlearning else "full",
+        "rows_in_file": rows,
+        "rows_left_out": rows - len(index),
+        "jumps": marks.num_jumps,
+    }
+
+
+def read_states(task: Task, rows: Array) -> Array | None:
+    """What observations would be if they clipped no velocity, at ``rows`` ``[K]`` of the file.
+
+    Returns:
+        ``[K, O]`` float32 from ``infos/qpos`` and ``infos/qvel``, or None: antmaze, which clips
+        nothing (and stores the state after the row's action), or a file without them.
+    """
+    if task.family == "antmaze":
+        return None
+    with open_file(path_of(task), task) as file:
+        stored = [file.get(f"infos/{name}") for name in ("qpos", "qvel")]
+        size = _num_rows(file, path_of(task), task)
+        for part in stored:
+            if not isinstance(part, h5py.Dataset) or part.ndim != 2 or len(part) != size:
+                return None
+        states = np.concatenate([part[()][rows] for part in stored], axis=1)[:, 1:]
+    return states if states.shape[1] == task.spec.observation_dim else None
+
+
+def open_file(path: Path, task: Task) -> h5py.File:
+    """Open the task's HDF5 file for reading.
+
+    Raises:
+        InputError: missing, unreadable, empty, cut, or no HDF5.
+    """
+    size = _stat(path, task)
+    if size == 0:
+        raise InputError(f"{path} is empty; {_fix(task)}")
+    try:
+        return h5py.File(path, "r")
+    except OSError as error:
+        reason = "it was cut short" if "truncated" in str(error) else "it is no HDF5 file"
+        raise InputError(f"{path} cannot be read: {reason}; {_fix(task)}") from None
+
+
+def file_hash(path: Path, task: Task) -> str:
+    """SHA-256 of the file, computed once for each state of it.
+
+    Raises:
+        InputError: missing or unreadable.
+    """
+    _stat(path, task)
+    status = path.stat()
+    return _hash(path, status.st_size, status.st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=64)
+def _hash(path: Path, size: int, mtime_ns: int) -> str:
+    del size, mtime_ns
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _stat(path: Path, task: Task) -> int:
+    """Bytes of the file, which can be opened."""
+    try:
+        with path.open("rb"):
+            return path.stat().st_size
+    except FileNotFoundError:
+        raise InputError(f"{path} is not there; {_fix(task)}") from None
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}; {_fix(task)}") from None
+
+
+def _fix(task: Task) -> str:
+    address = ADDRESS + FILES[task.name].path
+    return f"run: rl-or-bc data fetch {task.name} --source d4rl, or put {address} there"
+
+
+def _num_rows(file: h5py.File, path: Path, task: Task) -> int:
+    dataset = _dataset(file, path, "observations")
+    rows = int(dataset.shape[0]) if dataset.shape else 0
+    if rows == 0:
+        raise InputError(f"{path}: observations has no rows; {_fix(task)}")
+    if rows > 10 * task.num_rows:  # before anything is allocated
+        raise InputError(
+            f"{path}: observations has {rows:,} rows, D4RL's {task.name} about "
+            f"{task.num_rows:,}; {_fix(task)}"
+        )
+    return rows
+
+
+def _dataset(file: h5py.File, path: Path, key: str) -> h5py.Dataset:
+    dataset = file.get(key)
+    if not isinstance(dataset, h5py.Dataset):
+        raise InputError(
+            f"{path}: the key {key} is missing; it holds {', '.join(sorted(file)) or 'none'}: "
+            "is this one of D4RL's v2 files?"
+        )
+    return dataset
+
+
+def _numbers(file: h5py.File, path: Path, key: str, rows: int, width: int) -> Array:
+    """``[rows, width]`` float32; a width of 1 may be stored without its axis."""
+    dataset = _dataset(file, path, key)
+    _require_shape(dataset, path, key, (rows, width))
+    if dataset.dtype.kind not in "fiu":
+        raise InputError(
+            f"{path}: {key} has type {dataset.dtype}, expected numbers; download the file again"
+        )
+    array = np.empty(dataset.shape, np.float32)
+    _read_into(dataset, path, key, array)
+    return array.reshape(rows, width)
+
+
+def _flags(file: h5py.File, path: Path, key: str, rows: int) -> Array:
+    """``[rows]`` bool; antmaze files store the numbers 0 and 1."""
+    dataset = _dataset(file, path, key)
+    _require_shape(dataset, path, key, (rows, 1))
+    if dataset.dtype.kind not in "bfiu":
+        raise InputError(
+            f"{path}: {key} has type {dataset.dtype}, expected true or false; download the file "
+            "again"
+        )
+    array = np.empty(dataset.shape, dataset.dtype)
+    _read_into(dataset, path, key, array)
+    array = array.reshape(rows)
+    bad = np.flatnonzero((array != 0) & (array != 1))
+    if len(bad):
+        raise InputError(
+            f"{path}: {key} row {bad[0]} is {array[bad[0]]}, expected 0 or 1; download the file "
+            "again"
+        )
+    return array.astype(bool)
+
+
+def _require_shape(dataset: h5py.Dataset, path: Path, key: str, shape: tuple[int, int]) -> None:
+    allowed = (shape, shape[:1]) if shape[1] == 1 else (shape,)
+    if dataset.shape not in allowed:
+        raise InputError(
+            f"{path}: {key} has shape {dataset.shape}, expected {allowed[-1]}; is this the file of "
+            "another task?"
+        )
+
+
+def _read_into(dataset: h5py.Dataset, path: Path, key: str, array: Array) -> None:
+    """Fill ``array``, of the dataset's shape, from the file, which must hold every row of it."""
+    if dataset.chunks:
+        sizes = zip(dataset.shape, dataset.chunks, strict=True)
+        stored = dataset.id.get_num_chunks() == math.prod(-(-n // chunk) for n, chunk in sizes)
+    else:
+        stored = dataset.id.get_storage_size() >= dataset.size * dataset.dtype.itemsize
+    if not stored:
+        raise InputError(
+            f"{path}: {key} has {dataset.shape[0]:,} rows by its header, but the file does not "
+            "hold them all; download the file again"
+        )
+    try:
+        dataset.read_direct(array)
+    except OSError as error:
+        reason = " ".join(str(error).split())
+        raise InputError(
+            f"{path}: {key} cannot be read ({reason}); download the file again"
+        ) from None
+
+
+def _find_ends(
+    observations: Array,
+    successors: Array | None,
+    *,
+    terminals: Array,
+    timeouts: Array,
+    antmaze: bool,
+    where: str,
+) -> _Marks:
+    """The last row of every episode; rounds ``successors`` to the next row where they agree."""
+    ends = timeouts if antmaze else timeouts | terminals
+    ends = ends.copy()
+    ends[-1] = True
+    jumps = np.zeros(len(ends), bool)
+    if successors is not None:
+        differ = rows_that_differ(successors, observations)
+        with np.errstate(invalid="ignore", over="ignore"):
+            distance = np.abs(successors[differ] - observations[differ + 1]).max(axis=1, initial=0)
+        jumps[differ] = distance > SAME
+        # Rows that are not finite are neither; they stay, to be refused by name.
+        near = differ[(distance <= SAME) & ~ends[differ]]
+        successors[near] = observations[near + 1]
+    elif antmaze:
+        with np.errstate(invalid="ignore", over="ignore"):
+            moved = np.diff(observations[:, :2], axis=0)
+            jumps[:-1] = np.hypot(moved[:, 0], moved[:, 1]) > JUMP
+    jumps &= ~ends
+    if jumps.sum() > MOST_JUMPS * len(ends):
+        key = "observations" if successors is None else "next_observations"
+        raise InputError(
+            f"{where}: {key} row {np.flatnonzero(jumps)[0]} leads elsewhere than to the next row, "
+            f"and so do {jumps.sum() - 1:,} others inside episodes; the file is out of step: "
+            "download it again"
+        )
+    return _Marks(terminals, timeouts, ends | jumps, int(jumps.sum()))
+
+
+def _assemble(
+    observations: Array,
+    actions: Array,
+    rewards: Array,
+    successors: Array,
+    marks: _Marks,
+    index: Array,
+    antmaze: bool,
+) -> Dataset:
+    """The rows ``index`` of the file as a dataset; an episode ends with the last that is left."""
+    episodes = np.cumsum(marks.ends)[index] - marks.ends[index]
+    last = np.append(episodes[1:] != episodes[:-1], len(index) > 0)[: len(index)]
+    terminations = marks.terminals[index]
+    return Dataset(
+        observations=observations,
+        actions=actions,
+        rewards=rewards,
+        terminations=terminations,
+        # The goal does not end an episode of antmaze: time does, even there.
+        truncations=last if antmaze else last & ~terminations,
+        episode_ends=np.flatnonzero(last),
+        next_observations=successors,
+    )

@@ -1,0 +1,213 @@
+"""Downloads: resumed where they were cut, checked, and moved into place in one move."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import http.client
+import os
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from io import BufferedRandom
+from pathlib import Path
+from time import sleep
+from typing import Any, NoReturn
+
+import h5py
+
+from envs.types import InputError
+
+NUM_TRIES = 5  # in a row that bring not one byte
+TIMEOUT = 30.0  # seconds without a byte
+BLOCK = 1 << 18  # bytes between two reports
+
+Progress = Callable[[int, int], None]
+
+
+class _Cut(Exception):
+    """The connection ended, or never came about; what has come so far is good."""
+
+
+class Download:
+    """One file from one address into one place.
+
+    Beside ``target`` a file ``.<name>.part`` holds what has come so far; it outlives this process
+    and is locked while one works on it.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        target: Path,
+        *,
+        num_bytes: int | None,
+        sha256: str | None,
+    ) -> None:
+        """Prepare; ``num_bytes`` and ``sha256`` are the published ones, None where unknown.
+
+        Args:
+            address: ``http://``, ``https://`` or ``file://``.
+            target: where the whole file will be.
+            num_bytes: its size.
+            sha256: its checksum in hexadecimal.
+        """
+        self._address, self._target = address, target
+        self._num_bytes, self._sha256 = num_bytes, sha256
+        self._partial = target.with_name(f".{target.name}.part")
+
+    def run(self, progress: Progress) -> None:
+        """Download, check, move into place.
+
+        Args:
+            progress: told (bytes so far, bytes in all or 0 where that is unknown).
+
+        Raises:
+            InputError: the server has no such file, serves another one, or cannot be reached; the
+                message says which file to put where by hand.
+        """
+        try:
+            self._partial.parent.mkdir(parents=True, exist_ok=True)
+            file = self._partial.open("a+b")
+        except OSError as error:
+            raise InputError(f"cannot write to {self._target.parent}: {error.strerror}") from None
+        with file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            if self._target.exists() and not self._partial.exists():
+                return  # another process has just finished it
+            try:
+                self._receive(file, progress)
+            finally:
+                if not file.seek(0, os.SEEK_END):
+                    self._partial.unlink()  # nothing to go on with
+            os.fsync(file.fileno())
+            self._check(file)
+            os.replace(self._partial, self._target)
+
+    def _receive(self, file: BufferedRandom, progress: Progress) -> None:
+        """Try until the file is whole; give up when nothing comes any more."""
+        tries = 0
+        while True:
+            before = file.seek(0, os.SEEK_END)
+            if before == self._num_bytes:
+                return
+            if self._num_bytes is not None and before > self._num_bytes:
+                before = file.truncate(0)
+            try:
+                self._receive_rest(file, before, progress)
+            except _Cut as cut:
+                tries = 0 if file.seek(0, os.SEEK_END) > before else tries + 1
+                if tries == NUM_TRIES:
+                    file.flush()
+                    self._fail(f"{self._address} cannot be reached ({cut})")
+                sleep(2.0**tries / 2)
+            else:
+                return
+
+    def _receive_rest(self, file: BufferedRandom, offset: int, progress: Progress) -> None:
+        """One request for what lies behind ``offset``; returns when the file is whole."""
+        request = urllib.request.Request(self._address)
+        if offset:
+            request.add_header("Range", f"bytes={offset}-")
+        try:
+            response = urllib.request.urlopen(request, timeout=TIMEOUT)
+        except urllib.error.HTTPError as error:
+            self._refused(error, file)
+            return
+        except (http.client.HTTPException, OSError) as error:  # URLError is an OSError
+            raise _cut(error) from None
+        with response:
+            if offset and response.status != http.HTTPStatus.PARTIAL_CONTENT:
+                offset = file.truncate(0)  # the server cannot resume and starts again
+            total = self._total(response, offset)
+            while block := _read(response):
+                file.write(block)
+                offset += len(block)
+                progress(offset, total or 0)
+                if total is not None and offset > total:
+                    file.truncate(0)
+                    self._fail(f"{self._address} sends more than {total:,} bytes")
+        if total is not None and offset < total:
+            raise _Cut(f"the connection ended at byte {offset:,} of {total:,}")
+
+    def _total(self, response: Any, offset: int) -> int | None:
+        """Bytes of the whole file as published, which the server must agree with, or as it says."""
+        if response.headers.get_content_type() == "text/html":
+            self._fail(f"{self._address} answers with a web page instead of the file")
+        said = response.headers.get("Content-Length")
+        total = offset + int(said) if said is not None and said.isdigit() else None
+        if response.status == http.HTTPStatus.PARTIAL_CONTENT:
+            given = response.headers.get("Content-Range", "")
+            if not given.startswith(f"bytes {offset}-"):
+                self._fail(f"{self._address} was asked for byte {offset:,} on and sends {given!r}")
+        if self._num_bytes is not None and total not in (None, self._num_bytes):
+            self._fail(
+                f"{self._address} serves {total:,} bytes, the published file has "
+                f"{self._num_bytes:,}: it is another file"
+            )
+        return self._num_bytes if self._num_bytes is not None else total
+
+    def _refused(self, error: urllib.error.HTTPError, file: BufferedRandom) -> None:
+        """Raise what an error status calls for; returns if the file turns out to be whole."""
+        with error:
+            size = file.seek(0, os.SEEK_END)
+            if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and size:
+                # Nothing lies behind what is here: either that was all, or it is of another file.
+                if error.headers.get("Content-Range") == f"bytes */{size}" and not self._num_bytes:
+                    return
+                file.truncate(0)
+                raise _Cut("the partial file did not fit; starting again")
+            reason = f"{error.code} {error.reason}"
+            if error.code >= 500 or error.code == http.HTTPStatus.TOO_MANY_REQUESTS:
+                raise _Cut(reason)
+            self._fail(f"{self._address} answers {reason}")
+
+    def _check(self, file: BufferedRandom) -> None:
+        """Compare with the published checksum; throw away what is wrong, so that it is not kept."""
+        file.seek(0)  # which writes what is still in memory
+        if self._sha256 is None:
+            try:
+                h5py.File(self._partial, "r", locking=False).close()
+            except OSError:
+                wrong = "sends what is no whole HDF5 file"
+            else:
+                return
+        else:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+            if found == self._sha256:
+                return
+            wrong = f"sends a file of SHA-256 {found[:8]}..., published is {self._sha256[:8]}..."
+        with contextlib.suppress(OSError):
+            self._partial.unlink()
+        self._fail(f"{self._address} {wrong}; nothing was kept")
+
+    def _fail(self, reason: str) -> NoReturn:
+        raise InputError(
+            f"{reason}; name another server with --mirror, or put the file at {self._target}"
+        )
+
+
+def address_below(mirror: str, path: str) -> str:
+    """The address of ``path`` on the server ``mirror``.
+
+    Raises:
+        InputError: ``mirror`` is no address.
+    """
+    if not mirror.startswith(("http://", "https://", "file://")):
+        raise InputError(f"mirror {mirror!r} does not begin with http://, https:// or file://")
+    return f"{mirror.rstrip('/')}/{path}"
+
+
+def _read(response: Any) -> bytes:
+    try:
+        block: bytes = response.read(BLOCK)
+    except (http.client.HTTPException, OSError) as error:
+        raise _cut(error) from None
+    return block
+
+
+def _cut(error: BaseException) -> _Cut:
+    """What a person should know of a connection's end."""
+    reason = getattr(error, "reason", error)
+    return _Cut(getattr(reason, "strerror", None) or str(reason) or type(reason).__name__)

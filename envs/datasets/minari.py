@@ -1,0 +1,239 @@
+"""Minari's own datasets: ``mujoco/*-v0`` and ``D4RL/antmaze/*-v1``.
+
+Other data than D4RL's files of the same names, and other environments: gymnasium's ``-v5`` and
+Gymnasium-Robotics' AntMaze. Their scores stand in tables of their own.
+
+- ``mujoco``: medium-expert is medium and then expert, put together in memory; Minari's own way of
+  combining loses the environment and the views. There is no medium-replay.
+- ``antmaze`` was collected as a continuing task: nothing terminates, every episode runs to the time
+  limit, and each step at the goal pays 1. Here an episode is cut at its first success, which
+  terminates it, so that a return is 0 or 1 and the score is the rate of success. Observations are
+  ``achieved_goal`` before ``observation``, D4RL's 29 numbers; the source ``minari-goal`` has the
+  goal, ``desired_goal``, behind them, and shows it to policies as well.
+
+Departures: scores are normalised by D4RL's reference returns, for Minari stores none with its
+locomotion data, and with its antmaze data those of the continuing task. The stored evaluation
+environment is never used (see ``envs.antmaze_robotics``).
+
+Source: Farama-Foundation/minari-dataset-generation-scripts, as of 2026-07; Minari issues 199, 301.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import minari
+import numpy as np
+
+from envs.antmaze_robotics import RoboticsAntMaze
+from envs.datasets.checks import check
+from envs.datasets.download import Progress
+from envs.datasets.regenerated import dataset_folder, flatten
+from envs.registry import TASKS, Task, World, world
+from envs.types import Array, Dataset, InputError
+
+REMOTE_VARIABLE = "MINARI_REMOTE"  # Minari's own
+_PARTS = {"medium": ("medium",), "medium-expert": ("medium", "expert")}
+OFFERED = tuple(t.name for t in TASKS.values() if t.family == "antmaze" or t.data in _PARTS)
+_MAZES = {"umaze": "AntMaze_UMaze", "medium": "AntMaze_Medium", "large": "AntMaze_Large"}
+
+
+def dataset_ids(task: Task) -> list[str]:
+    """Minari's ids of what makes up the task's data, in this order."""
+    if task.family == "antmaze":
+        return [f"D4RL/antmaze/{task.name.removeprefix('antmaze-')}-v1"]
+    return [f"mujoco/{task.environment}/{part}-v0" for part in _PARTS[task.data]]
+
+
+def scored_in(task: Task, version: str, *, show_goal: bool = False) -> World:
+    """The environment that the task's data were collected in; see ``envs.registry.world``."""
+    if task.family == "antmaze":
+        maze = task.environment
+        make = functools.partial(RoboticsAntMaze, maze, show_goal=show_goal)
+        return World(f"{_MAZES[maze]}-v4", make)
+    return world(task, version)
+
+
+def provenance(task: Task, scale: float) -> dict[str, Any]:
+    """What the task's data are; ``doubts`` if they were collected in another environment.
+
+    Raises:
+        InputError: a dataset is missing or half written.
+    """
+    del scale
+    expected = scored_in(task, "v5").gymnasium_id
+    digest, doubts, requirements = hashlib.sha256(), [], []
+    for dataset_id in dataset_ids(task):
+        metadata = _metadata(task, dataset_id)
+        found = json.loads(metadata.get("env_spec", "{}")).get(
+            "id", "an environment it does not name"
+        )
+        if not _same_environment(found, expected):
+            doubts.append(f"{dataset_id} was collected in {found}, and is scored in {expected}")
+        digest.update(_folder_hash(dataset_folder(dataset_id) / "data").encode())
+        requirements += metadata.get("requirements", [])
+    return {
+        "dataset_id": " + ".join(dataset_ids(task)),
+        "source": "minari",
+        "hash": digest.hexdigest(),
+        "requirements": requirements,
+        "doubts": doubts,
+    }
+
+
+def read(task: Task, scale: float) -> tuple[Dataset, dict[str, Any]]:
+    """The task's data; goals are not shown. See ``envs.datasets.load``."""
+    return _read(task, show_goal=False), provenance(task, scale)
+
+
+def read_with_goal(task: Task, scale: float) -> tuple[Dataset, dict[str, Any]]:
+    """The task's data; in antmaze observations end with the goal. See ``envs.datasets.load``."""
+    return _read(task, show_goal=True), provenance(task, scale)
+
+
+def fetch(task: Task, mirror: str | None, overwrite: bool, progress: Progress) -> bool:
+    """Download the task's datasets by Minari's own client, unless they are there already.
+
+    Each appears whole or not at all. See ``envs.datasets.fetch``.
+    """
+    fetched = False
+    for number, dataset_id in enumerate(dataset_ids(task)):
+        target = dataset_folder(dataset_id)
+        if overwrite or not target.exists():
+            _download(dataset_id, target, mirror)
+            fetched = True
+        progress(number + 1, len(dataset_ids(task)))
+    return fetched
+
+
+def _download(dataset_id: str, target: Path, mirror: str | None) -> None:
+    # Minari takes both folder and server from the environment alone.
+    given = {"MINARI_DATASETS_PATH": str(dataset_folder("") / ".fetching")}
+    given |= {REMOTE_VARIABLE: mirror} if mirror else {}
+    saved = {name: os.environ.get(name) for name in given}
+    os.environ.update(given)
+    try:
+        minari.download_dataset(dataset_id, force_download=True)
+        work = dataset_folder(dataset_id)
+        if not (work / "data" / "metadata.json").exists():
+            raise InputError(f"Minari's server has no {dataset_id}")
+    # Any of its three clients may fail in ways of its own; all of them mean that it is not there.
+    except Exception as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(
+            f"{dataset_id} cannot be downloaded ({reason}); name another server with --mirror "
+            f"or ${REMOTE_VARIABLE}, or put the dataset at {target}"
+        ) from None
+    finally:
+        for name, value in saved.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(target, ignore_errors=True)
+    os.replace(work, target)
+    shutil.rmtree(given["MINARI_DATASETS_PATH"])
+
+
+def _read(task: Task, show_goal: bool) -> Dataset:
+    where = " + ".join(dataset_ids(task))
+    spec = scored_in(task, "v5", show_goal=show_goal).spec
+    episodes = (e for i in dataset_ids(task) for e in _episodes(task, i, show_goal))
+    dataset = flatten(episodes)
+    check(dataset, spec, where)
+    return dataset
+
+
+def _episodes(
+    task: Task, dataset_id: str, show_goal: bool
+) -> Iterator[tuple[Array, Array, Array, Array, Array]]:
+    """Episodes as ``flatten`` takes them, in float32 from the start to save memory."""
+    try:
+        for episode in minari.load_dataset(dataset_id).iterate_episodes():
+            observations = episode.observations
+            if task.family == "antmaze":
+                keys = ["achieved_goal", "observation", *(["desired_goal"] if show_goal else [])]
+                observations = np.concatenate([observations[key] for key in keys], axis=1)
+            steps = len(episode.rewards)
+            if len(observations) != steps + 1:
+                raise InputError(
+                    f"{dataset_id}: episode {episode.id} has {len(observations)} observations for "
+                    f"{steps} steps, expected one more than steps; {_fix(task)} --overwrite"
+                )
+            rows = (
+                observations.astype(np.float32),
+                episode.actions.astype(np.float32),
+                episode.rewards.astype(np.float32),
+                episode.terminations,
+                episode.truncations,
+            )
+            yield _until_success(*rows) if task.family == "antmaze" else rows
+    except (OSError, KeyError, ValueError, TypeError, AssertionError, IndexError) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(
+            f"dataset {dataset_id} cannot be read ({reason}); {_fix(task)} --overwrite"
+        ) from None
+
+
+def _until_success(
+    observations: Array, actions: Array, rewards: Array, terminations: Array, truncations: Array
+) -> tuple[Array, Array, Array, Array, Array]:
+    """The episode up to its first reward, which terminates it; all of it if there is none."""
+    paid = np.flatnonzero(rewards > 0)
+    if len(paid) == 0:
+        return observations, actions, rewards, terminations, truncations
+    steps = paid[0] + 1
+    last = np.arange(steps) == steps - 1
+    return observations[: steps + 1], actions[:steps], rewards[:steps], last, np.zeros(steps, bool)
+
+
+def _metadata(task: Task, dataset_id: str) -> dict[str, Any]:
+    folder = dataset_folder(dataset_id)
+    if not folder.exists():
+        raise InputError(f"dataset {dataset_id} is not in {dataset_folder('')}; {_fix(task)}")
+    try:
+        metadata: dict[str, Any] = json.loads((folder / "data" / "metadata.json").read_text())
+        json.loads(metadata.get("env_spec", "{}"))
+    except (OSError, ValueError, AttributeError, TypeError):
+        raise InputError(
+            f"dataset {dataset_id} in {folder} has no metadata that can be read; "
+            f"{_fix(task)} --overwrite"
+        ) from None
+    return metadata
+
+
+def _fix(task: Task) -> str:
+    return f"run: rl-or-bc data fetch {task.name} --source minari"
+
+
+def _same_environment(found: str, expected: str) -> bool:
+    """Whether ``found`` is ``expected``, or for antmaze one of its variants in starts and goals."""
+    name, _, version = expected.rpartition("-")
+    return found == expected or (
+        "AntMaze" in name and found.startswith(name) and found.endswith(f"-{version}")
+    )
+
+
+def _folder_hash(folder: Path) -> str:
+    """SHA-256 of all files below ``folder`` and their names, computed once for each state."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    states = tuple((str(p), p.stat().st_size, p.stat().st_mtime_ns) for p in files)
+    return _hash_files(folder, states)
+
+
+@functools.lru_cache(maxsize=64)
+def _hash_files(folder: Path, states: tuple[tuple[str, int, int], ...]) -> str:
+    digest = hashlib.sha256()
+    for name, _, _ in states:
+        with Path(name).open("rb") as file:
+            content = hashlib.file_digest(file, "sha256").hexdigest()
+        digest.update(f"{Path(name).relative_to(folder)} {content}\n".encode())
+    return digest.hexdigest()
