@@ -79,6 +79,18 @@ class TableArgs:
     """root of all results"""
     check: bool = False
     """write nothing; fail if a table is not what its scores give"""
+    format: str | None = None
+    """print the tables as md, csv, latex or html and write nothing"""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CompareArgs:
+    """Show our cells beside published scores, one by one."""
+
+    results: Path = Path("results")
+    """root of all results"""
+    csv: bool = False
+    """print every published score with its source as CSV, not those of the post alone"""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -326,10 +338,15 @@ def _make_missing(planned: Sequence[Any]) -> None:
 
 def _table(args: TableArgs) -> int:
     from bench import table
+    from bench.formats import FORMATS
+    from envs.registry import look_up
 
-    folders = table.find(args.results)
-    if not folders:
-        raise InputError(f"no scores under {args.results}; run: rl-or-bc grid")
+    folders = _scored(args.results)
+    if args.format is not None:
+        render = look_up("format", args.format, FORMATS)
+        for folder in folders:
+            print(render(*table.load(folder), table.read_published()), end="")
+        return 0
     if args.check:
         stale = [path for folder in folders for path in table.stale(folder)]
         for path in stale:
@@ -343,6 +360,35 @@ def _table(args: TableArgs) -> int:
     return 0
 
 
+def _scored(results_folder: Path) -> list[Path]:
+    """The folders of ``results_folder`` that have scores.
+
+    Raises:
+        InputError: there is none.
+    """
+    from bench import table
+
+    folders = table.find(results_folder)
+    if not folders:
+        raise InputError(f"no scores under {results_folder}; run: rl-or-bc grid")
+    return folders
+
+
+def _compare(args: CompareArgs) -> int:
+    from bench import compare
+
+    header = ("task", "algorithm", "ours", "95 %", "published", "difference", "", "relation")
+    for folder in _scored(args.results):
+        compared = compare.load(folder)
+        if args.csv:
+            print(compare.to_csv(compared), end="")
+            continue
+        print(f"{folder}\n")
+        _print_table(header, compare.texts(compare.of_the_post(compared)))
+        print(f"\n{compare.summary(compared)}\n")
+    return 0
+
+
 def _print_scores(folder: Path) -> None:
     from bench import table
 
@@ -352,7 +398,7 @@ def _print_scores(folder: Path) -> None:
     print(f"scores and notes: {folder / 'table1.md'}\n")
 
 
-def _print_table(header: tuple[str, ...], rows: list[tuple[Any, ...]]) -> None:
+def _print_table(header: tuple[str, ...], rows: Sequence[tuple[Any, ...]]) -> None:
     grid = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
     for index, name in enumerate(header):
         numeric = all(isinstance(row[index], int | float) for row in rows)
@@ -370,4 +416,5 @@ COMMANDS = {
     "train": Command(TrainArgs, _train),
     "grid": Command(GridArgs, _grid),
     "table": Command(TableArgs, _table),
+    "compare": Command(CompareArgs, _compare),
 }

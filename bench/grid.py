@@ -12,13 +12,12 @@ import pandas as pd
 
 from algos.registry import ALGORITHMS, get_algorithm
 from bench import cell as cells
-from bench import results, table, workers
+from bench import results, stats, table, workers
 from bench.cell import Cell, Settings
 from bench.display import Display
 from bench.interrupt import Asked, asked_to_stop
 from bench.profiles import Profile
 from envs.registry import TASKS, Task
-from envs.scores import normalized_score
 from envs.types import InputError
 
 
@@ -133,9 +132,7 @@ def publish(rows: pd.DataFrame, provenance: dict[str, Any], folder: Path) -> Non
 
 def summary_text(task: Task, rows: pd.DataFrame) -> str:
     """Mean and deviation over seeds of the last evaluation, as the table will show it."""
-    last = rows[rows["step"] == rows["step"].max()]
-    scores = normalized_score(last["return"].to_numpy(), task.reference_returns)
-    by_seed = pd.Series(scores).groupby(last["seed"].to_numpy()).mean()
+    by_seed = stats.last(stats.evaluations(rows, task.reference_returns))
     deviation = f" ± {by_seed.std(ddof=1):.1f}" if len(by_seed) > 1 else ""
     return f"{by_seed.mean():.1f}{deviation}"
 
