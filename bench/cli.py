@@ -78,7 +78,7 @@ class TableArgs:
     results: Path = Path("results")
     """root of all results"""
     check: bool = False
-    """write nothing; fail if a table is not what its scores give"""
+    """write nothing; fail if a table or a page is not what its scores give"""
     format: str | None = None
     """print the tables as md, csv, latex or html and write nothing"""
 
@@ -91,6 +91,16 @@ class CompareArgs:
     """root of all results"""
     csv: bool = False
     """print every published score with its source as CSV, not those of the post alone"""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ReportArgs:
+    """Make one HTML page of all scores, statistics and their origins."""
+
+    results: Path = Path("results")
+    """root of all results"""
+    plots: Path | None = None
+    """a folder for every picture as SVG and PNG as well"""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -337,7 +347,7 @@ def _make_missing(planned: Sequence[Any]) -> None:
 
 
 def _table(args: TableArgs) -> int:
-    from bench import table
+    from bench import report, table
     from bench.formats import FORMATS
     from envs.registry import look_up
 
@@ -348,10 +358,10 @@ def _table(args: TableArgs) -> int:
             print(render(*table.load(folder), table.read_published()), end="")
         return 0
     if args.check:
-        stale = [path for folder in folders for path in table.stale(folder)]
+        stale = [path for f in folders for path in (*table.stale(f), *report.stale(f))]
         for path in stale:
             print(
-                f"error: {path} is not what its scores give; run: rl-or-bc table", file=sys.stderr
+                f"error: {path} is not what its scores give; run: rl-or-bc report", file=sys.stderr
             )
         return EXIT_FAILED if stale else 0
     for folder in folders:
@@ -389,6 +399,18 @@ def _compare(args: CompareArgs) -> int:
     return 0
 
 
+def _report(args: ReportArgs) -> int:
+    from bench import report, table
+
+    for folder in _scored(args.results):
+        table.write(folder)
+        print(report.write(folder))
+        if args.plots is not None:
+            where = args.plots / folder.parent.name / folder.name
+            print(f"{len(report.write_plots(folder, where))} pictures: {where}")
+    return 0
+
+
 def _print_scores(folder: Path) -> None:
     from bench import table
 
@@ -417,4 +439,5 @@ COMMANDS = {
     "grid": Command(GridArgs, _grid),
     "table": Command(TableArgs, _table),
     "compare": Command(CompareArgs, _compare),
+    "report": Command(ReportArgs, _report),
 }

@@ -19,11 +19,16 @@ SCORE_COLUMNS = ("task", "algorithm", "seed", "step", "episode", "return", "leng
 
 def write_text(path: Path, text: str) -> None:
     """Replace ``path`` by ``text`` in one move."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Replace ``path`` by ``content`` in one move."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.tmp")
     try:
-        with temporary.open("w", newline="\n") as file:
-            file.write(text)
+        with temporary.open("wb") as file:
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
@@ -31,6 +36,15 @@ def write_text(path: Path, text: str) -> None:
         with contextlib.suppress(OSError):
             temporary.unlink()
         raise
+
+
+def differing(folder: Path, files: dict[str, str]) -> list[Path]:
+    """Those of ``files``, name -> content, that ``folder`` lacks or has otherwise."""
+    return [
+        folder / name
+        for name, text in files.items()
+        if not (folder / name).exists() or (folder / name).read_bytes() != text.encode()
+    ]
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -246,11 +246,7 @@ def write(folder: Path) -> None:
 
 def stale(folder: Path) -> list[Path]:
     """Tables of ``folder`` that are not what its scores give."""
-    return [
-        folder / name
-        for name, text in build(folder).items()
-        if not (folder / name).exists() or (folder / name).read_bytes() != text.encode()
-    ]
+    return results.differing(folder, build(folder))
 
 
 def find(results_folder: Path) -> list[Path]:
