@@ -22,6 +22,13 @@ from envs.types import InputError
 
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
 
+# No room (on the disk, in a quota, under a limit), no permission, or a disk that fails.
+_CANNOT_WRITE = (
+    *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG),
+    *(errno.EACCES, errno.EROFS, errno.EPERM),
+    errno.EIO,
+)
+
 Names = tuple[str, ...]
 
 
@@ -151,7 +158,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_FAILED
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EPERM):
+        if error.errno not in _CANNOT_WRITE:
             raise
         place = f" {error.filename}" if error.filename else ""
         print(

@@ -103,7 +103,9 @@ def run(
             provenance[cell.name] = facts
             display.finished(cell.name, summary_text(cell.task, cell_rows))
     if provenance:
-        publish(pd.concat(rows), provenance, folder)
+        # Another grid may publish other cells of the same table: neither may undo the other's.
+        with results.locked(folder / ".lock", str(folder), display.note):
+            publish(pd.concat(rows), provenance, folder)
     return failures
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,25 @@ def read_json(path: Path) -> Any:
         raise InputError(f"cannot read {path}: {error.strerror}") from None
     except ValueError as error:
         raise InputError(f"{path} is not JSON: {error}; restore or delete the file") from None
+
+
+@contextlib.contextmanager
+def locked(path: Path, name: str, report: Callable[[str], None]) -> Iterator[None]:
+    """Let one process at a time go on; the system frees the lock however it ends.
+
+    Args:
+        path: the file that is locked; it stays, for removing it would let two in.
+        name: what is written, for people.
+        report: told if another process has to be waited for.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            report(f"{name} is being written by another process; waiting for it")
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def publish(folder: Path, rows: pd.DataFrame, provenance: dict[str, Any], order: list[str]) -> None:
