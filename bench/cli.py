@@ -111,6 +111,14 @@ class ReportArgs:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class DoctorArgs:
+    """Say whether this machine gives numbers that can be trusted."""
+
+    results: Path = Path("results")
+    """where results would go"""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainArgs:
     """Train and evaluate one algorithm on one task."""
 
@@ -418,6 +426,16 @@ def _report(args: ReportArgs) -> int:
     return 0
 
 
+def _doctor(args: DoctorArgs) -> int:
+    from bench import doctor
+
+    findings = doctor.examine(args.results)
+    for finding in findings:
+        print(f"{finding.verdict:<6} {finding.what:<10} {finding.text}")
+    wrong = any(finding.verdict == doctor.WRONG for finding in findings)
+    return EXIT_FAILED if wrong else 0
+
+
 def _print_scores(folder: Path) -> None:
     from bench import table
 
@@ -447,4 +465,5 @@ COMMANDS = {
     "table": Command(TableArgs, _table),
     "compare": Command(CompareArgs, _compare),
     "report": Command(ReportArgs, _report),
+    "doctor": Command(DoctorArgs, _doctor),
 }
