@@ -35,6 +35,7 @@ from bench.interrupt import Asked
 from bench.train import INIT, TRAIN, build, chunk_steps, replicated_sharding, stream
 from envs.datasets import get_source, load
 from envs.registry import Task
+from envs.scores import normalized_score
 from envs.types import Dataset, InputError
 from envs.views import statistics
 
@@ -137,6 +138,7 @@ def run(
     *,
     asked: Asked = lambda: False,
     progress: Callable[[int, int], None] = lambda step, total: None,
+    scored: Callable[[float], None] = lambda score: None,
     report: Callable[[str], None] = lambda line: None,
 ) -> Path:
     """Train and evaluate the cell unless that was done before.
@@ -146,6 +148,7 @@ def run(
         results_folder: root of all results.
         asked: whether to stop; the cell is then checkpointed first.
         progress: told (steps done, steps in all).
+        scored: told the mean normalized score of each evaluation.
         report: receives lines worth a user's attention.
 
     Returns:
@@ -166,7 +169,7 @@ def run(
         dataset, _ = load_once(cell.task, settings.source, settings.scale)
         facts = identity(cell, provenance) | _circumstances(cell, provenance)
         results.write_json(folder / "config.json", facts)
-        _train(cell, folder, dataset, asked, progress, report)
+        _train(cell, folder, dataset, asked, progress, scored, report)
         (folder / "FAILED").unlink(missing_ok=True)
         results.write_text(folder / "DONE", "")
         with contextlib.suppress(OSError):
@@ -190,6 +193,7 @@ def _train(
     dataset: Dataset,
     asked: Asked,
     progress: Callable[[int, int], None],
+    scored: Callable[[float], None],
     report: Callable[[str], None],
 ) -> None:
     settings = cell.settings
@@ -237,6 +241,8 @@ def _train(
                 )
                 eval_rows.append(_episode_rows(settings.seeds, now, *played))
                 save(index, step)
+                returns = played[0]
+                scored(float(normalized_score(returns, cell.task.reference_returns).mean()))
             elif stop:
                 save(index, step)
             progress(now, total)

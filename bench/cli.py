@@ -76,6 +76,8 @@ class GridArgs:
     """root of all results"""
     workers: int | None = None
     """cells at a time; one for each processor by default, on an accelerator 1"""
+    json_lines: bool = False
+    """print what happens as one JSON object a line, and nothing else"""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -224,15 +226,16 @@ def _list(args: ListArgs) -> int:
 
 
 def _data_make(args: DataMakeArgs) -> int:
-    _collect(_recipes(args), args.overwrite)
+    from bench.display import Bars
+
+    _collect(_recipes(args), args.overwrite, Bars)
     return 0
 
 
-def _collect(recipes: Sequence[Any], overwrite: bool) -> None:
-    from bench.display import Bars
+def _collect(recipes: Sequence[Any], overwrite: bool, display: Callable[[str, int], Any]) -> None:
     from envs.datasets.make import make
 
-    with Bars("datasets", len(recipes)) as bars:
+    with display("datasets", len(recipes)) as bars:
         for recipe in recipes:
             name = recipe.task.name
             bars.started(name)
@@ -297,12 +300,18 @@ def _train(arguments: list[str]) -> int:
         num_evaluations=run.num_evaluations,
         num_episodes=run.num_episodes,
     )
-    _make_missing([planned])
+    _make_missing([planned], Bars)
     _prepare(run.results)
     with Bars("cells", 1) as bars, asked_to_stop() as asked:
         bars.started(planned.name)
-        progress = partial(bars.progress, planned.name)
-        folder = cell.run(planned, run.results, asked=asked, progress=progress, report=bars.note)
+        folder = cell.run(
+            planned,
+            run.results,
+            asked=asked,
+            progress=partial(bars.progress, planned.name),
+            scored=partial(bars.scored, planned.name),
+            report=bars.note,
+        )
         bars.finished(planned.name, grid.summary_text(task, cell.read(folder)[0]))
     print(f"raw returns and provenance: {folder}")
     return 0
@@ -311,7 +320,7 @@ def _train(arguments: list[str]) -> int:
 def _grid(args: GridArgs) -> int:
     from algos.registry import TABLE1, get_algorithm
     from bench import grid, workers
-    from bench.display import Bars
+    from bench.display import Bars, JsonLines
     from bench.profiles import get_profile
     from envs.registry import TASKS, get_task
 
@@ -323,14 +332,15 @@ def _grid(args: GridArgs) -> int:
     for name in algorithms:
         get_algorithm(name)
     planned = [grid.plan(t, a, profile, args.source) for t in tasks for a in algorithms]
-    _make_missing(planned)
+    display = JsonLines if args.json_lines else Bars
+    _make_missing(planned, display)
     _prepare(args.results)
     num_workers = workers.default_number() if args.workers is None else args.workers
     num_workers = min(num_workers, len(planned))
-    with Bars("cells", len(planned)) as bars:
-        failures = grid.run(planned, args.profile, args.results, bars, num_workers)
+    with display("cells", len(planned)) as shown:
+        failures = grid.run(planned, args.profile, args.results, shown, num_workers)
     folder = args.results / args.source / args.profile
-    if (folder / "scores.csv").exists():
+    if (folder / "scores.csv").exists() and not args.json_lines:
         print()
         _print_scores(folder)
     for line in failures:
@@ -346,7 +356,7 @@ def _prepare(results_folder: Path) -> None:
     keep_compiled_programs()
 
 
-def _make_missing(planned: Sequence[Any]) -> None:
+def _make_missing(planned: Sequence[Any], display: Callable[[str, int], Any]) -> None:
     """Collect regenerated datasets that are not there; other sources are the user's to bring."""
     from envs.behaviour.recipes import Recipe
     from envs.datasets import get_source
@@ -358,7 +368,7 @@ def _make_missing(planned: Sequence[Any]) -> None:
     recipes = [Recipe(cell.task, cell.settings.scale) for cell in regenerated]
     missing = dict.fromkeys(r for r in recipes if not dataset_folder(r.dataset_id).exists())
     if missing:
-        _collect(list(missing), overwrite=False)
+        _collect(list(missing), False, display)
 
 
 def _table(args: TableArgs) -> int:

@@ -95,8 +95,7 @@ def run(
                 raise outcome
             if isinstance(outcome, Exception):
                 failures.append(_record_failure(cell, results_folder, outcome))
-                display.finished(cell.name, "failed")
-                display.note(failures[-1])
+                display.failed(cell.name, failures[-1])
                 continue
             cell_rows, facts = cells.read(outcome)
             rows.append(cell_rows)
@@ -114,10 +113,14 @@ def _one_by_one(
 ) -> Iterator[tuple[Cell, Path | Exception]]:
     for cell in planned:
         display.started(cell.name)
-        progress = partial(display.progress, cell.name)
         try:
             folder = cells.run(
-                cell, results_folder, asked=asked, progress=progress, report=display.note
+                cell,
+                results_folder,
+                asked=asked,
+                progress=partial(display.progress, cell.name),
+                scored=partial(display.scored, cell.name),
+                report=display.note,
             )
         except Exception as error:
             yield cell, error

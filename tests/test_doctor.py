@@ -52,7 +52,8 @@ def test_a_simulator_that_differs_in_one_bit_is_wrong(monkeypatch):
 
 
 def test_a_method_that_learns_another_action_is_wrong(monkeypatch):
-    monkeypatch.setattr(doctor.toy, "GOOD_ACTION", 0.5)
+    # Here the action to learn is 0.
+    monkeypatch.setattr(doctor.toy, "mixed_quality", doctor.toy.constant_reward)
     assert doctor._learning()[:2] == (WRONG, "self-test")
 
 
