@@ -54,7 +54,7 @@ def read(folder: Path) -> Results:
         (str(task), str(algorithm)): stats.evaluations(cell, TASKS[str(task)].reference_returns)
         for (task, algorithm), cell in rows.groupby(["task", "algorithm"], sort=False)
     }
-    provenance = results.read_json(folder / "provenance.json")
+    provenance = results.read_provenance(folder / "provenance.json")
     return Results(summary, columns, curves, provenance, table.read_published())
 
 
@@ -367,15 +367,16 @@ def _details(found: Results, name: str, compared: pd.DataFrame) -> list[Any]:
         [row.source, f"{row.published:.1f}, {row.relation}, ours {row.difference:+.1f}"]
         for row in mine.itertuples()
     ]
-    dataset = facts["dataset"] | {"source": facts["settings"]["source"]}
+    part = lambda key: found_part if isinstance(found_part := facts.get(key), dict) else {}
+    dataset = part("dataset") | {"source": facts["settings"]["source"]}
     run = {key: facts[key] for key in ("environment", "device", "commit") if key in facts}
     return [
         [f"{task}, {facts['title']}", [["folder", f"{task}/{algorithm}/{facts['hash']}"]]],
         ["Scores", scores],
         ["Published", printed],
         ["Data", _texts(dataset)],
-        ["Settings", _texts(facts["settings"] | facts.get("config", {}))],
-        ["Run", _texts(run | facts.get("versions", {}))],
+        ["Settings", _texts(facts["settings"] | part("config"))],
+        ["Run", _texts(run | part("versions"))],
     ]
 
 

@@ -16,6 +16,19 @@ from envs.types import InputError
 
 # One row per episode played.
 SCORE_COLUMNS = ("task", "algorithm", "seed", "step", "episode", "return", "length")
+_NUMBERS = ("seed", "step", "episode", "return", "length", "value")
+_LARGEST = 1e12  # no return, step or length comes near it; a loss ("value") may be any number
+
+# What every cell's provenance must have, whoever wrote it: types, or the words allowed.
+_FACTS = {
+    "task": {"name": str},
+    "algorithm": str,
+    "title": str,
+    "style": ("imitation", "offline RL"),
+    "told": str,
+    "settings": {"seeds": list, "num_episodes": int, "source": str},
+    "hash": str,
+}
 
 
 def write_text(path: Path, text: str) -> None:
@@ -62,19 +75,61 @@ def read_rows(path: Path, columns: Iterable[str]) -> pd.DataFrame:
     """The CSV at ``path``; no rows if there is no such file.
 
     Raises:
-        InputError: the file cannot be parsed or lacks a column.
+        InputError: the file cannot be parsed, lacks a column or holds what is no number.
     """
     columns = list(columns)
     if not path.exists():
         return pd.DataFrame(columns=columns)
     try:
         rows = pd.read_csv(path)
-        missing = [column for column in columns if column not in rows.columns]
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is not a CSV file of results: {error}") from None
+    except (ValueError, OverflowError) as error:  # of parsing, of UTF-8, of an empty file
+        reason = " ".join(str(error).split())
+        raise InputError(f"{path} is not a CSV file of results: {reason}") from None
+    missing = [column for column in columns if column not in rows.columns]
     if missing:
         raise InputError(f"{path} lacks the column {missing[0]!r}; restore or delete the file")
+    for column in set(columns) & set(_NUMBERS):
+        kind, largest = rows[column].dtype.kind, float("inf") if column == "value" else _LARGEST
+        if len(rows) and (kind not in "if" or not (rows[column].abs() < largest).all()):
+            raise InputError(f"{path} holds no numbers in {column!r}; restore or delete the file")
     return rows[columns]
+
+
+def read_provenance(path: Path) -> dict[str, Any]:
+    """Where the rows of each cell, ``task/algorithm``, come from.
+
+    Raises:
+        InputError: not JSON, or not what ``publish`` writes.
+    """
+    provenance = read_json(path)
+    fix = "restore it, or delete its folder and run the grid again"
+    if not isinstance(provenance, dict):
+        raise InputError(f"{path} is no provenance of cells; {fix}")
+    for name, facts in provenance.items():
+        wrong = _mismatch(facts, _FACTS)
+        if wrong:
+            raise InputError(f"{path} has no sound {wrong} for {name!r}; {fix}")
+        if name != f"{facts['task']['name']}/{facts['algorithm']}":
+            raise InputError(f"{path} has another cell's provenance for {name!r}; {fix}")
+    return provenance
+
+
+def _mismatch(value: Any, expected: Any) -> str:
+    """The first key under which ``value`` is not as ``expected``; empty if there is none."""
+    if not isinstance(value, dict):
+        return "entry"
+    for key, kind in expected.items():
+        found = value.get(key)
+        if isinstance(kind, dict):
+            inner = _mismatch(found, kind)
+            if inner:
+                return f"{key}.{inner}"
+        elif isinstance(kind, tuple):
+            if found not in kind:
+                return key
+        elif not isinstance(found, kind):
+            return key
+    return ""
 
 
 def read_json(path: Path) -> Any:

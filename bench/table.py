@@ -16,7 +16,7 @@ import pandas as pd
 from rich.table import Table
 
 from bench import results, stats
-from envs.registry import FAMILIES, TASKS
+from envs.registry import FAMILIES, TASKS, get_task
 from envs.types import InputError
 
 TABLE_COLUMNS = (
@@ -92,7 +92,7 @@ def summarize(rows: pd.DataFrame, provenance: dict[str, Any], profile: str) -> p
         if name not in groups:
             raise InputError(f"{name} has provenance but no scores; run the grid again")
         cell = groups[name]
-        task = TASKS[facts["task"]["name"]]
+        task = get_task(facts["task"]["name"])
         settings = facts["settings"]
         last = cell[cell["step"] == cell["step"].max()]
         counts = last.groupby("seed").size()
@@ -220,7 +220,7 @@ def load(folder: Path) -> tuple[pd.DataFrame, dict[str, Column]]:
         folder: ``results/<source>/<profile>`` with ``scores.csv`` and ``provenance.json``.
     """
     rows = results.read_rows(folder / "scores.csv", results.SCORE_COLUMNS)
-    provenance = results.read_json(folder / "provenance.json")
+    provenance = results.read_provenance(folder / "provenance.json")
     columns = {
         facts["algorithm"]: Column(facts["title"], facts["style"], facts["told"])
         for facts in provenance.values()
