@@ -16,6 +16,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from bench.table import Column
 from envs.types import Array
@@ -98,15 +99,18 @@ def looks(columns: dict[str, Column]) -> dict[str, Look]:
     return given
 
 
-def dichotomy(panels: Mapping[str, Sequence[Point]]) -> Figure:
+def dichotomy(panels: Mapping[str, Sequence[Point]], *, key: bool = False) -> Figure:
     """Mean scores of the two sides, a panel for each family of tasks.
 
     Args:
         panels: family -> its methods in the table's order.
+        key: say what the marks are, where no text around the picture does.
     """
     with mpl.rc_context(_STYLE):
         tallest = max(len(points) for points in panels.values())
-        figure = Figure(figsize=(4.2 * len(panels), 0.9 + 0.31 * tallest), layout="constrained")
+        figure = Figure(
+            figsize=(4.2 * len(panels), 0.9 + 0.3 * key + 0.31 * tallest), layout="constrained"
+        )
         every = [
             value for points in panels.values() for point in points for value in _values(point)
         ]
@@ -116,6 +120,14 @@ def dichotomy(panels: Mapping[str, Sequence[Point]]) -> Figure:
             axis.set_title(family)
             axis.set_xlim(min(-4.0, *every) - 1.0, max(100.0, *every) + 3.0)
             axis.set_xlabel("normalized score")
+        if key:
+            marks = [
+                Line2D([], [], marker="o", linewidth=2.2, color=colour, label=side)
+                for side, colour in SIDES.items()
+            ]
+            hollow: Any = {"marker": "D", "mfc": "white", "color": FAINT, "linestyle": "none"}
+            marks.append(Line2D([], [], label="published, on D4RL's own files", **hollow))
+            figure.legend(handles=marks, loc="outside lower center", ncols=3, frameon=False)
     return figure
 
 
@@ -129,7 +141,10 @@ def _draw_points(axis: Axes, points: Sequence[Point]) -> None:
         shade = SIDES[point.column.style]
         if point.column.style == "offline RL":
             axis.axhspan(height - 0.5, height + 0.5, color=TINT, linewidth=0, zorder=0)
-        axis.plot([point.low, point.high], [height] * 2, color=shade, linewidth=2.2, zorder=3)
+        interval = [point.low, point.high]
+        axis.plot(
+            interval, [height] * 2, color=shade, linewidth=2.2, zorder=3, solid_capstyle="butt"
+        )
         axis.plot(
             [0, point.mean],
             [height] * 2,
@@ -190,7 +205,7 @@ def svg(figure: Figure, name: str) -> str:
     """The figure as SVG, the same for the same figure; ``name`` sets its ids apart from others."""
     buffer = io.StringIO()
     with mpl.rc_context(_STYLE | {"svg.hashsalt": name}):
-        figure.savefig(buffer, format="svg", metadata={"Date": None}, transparent=True)
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
     text = buffer.getvalue()
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     # Names of groups, which nothing refers to and which are alike in all figures.

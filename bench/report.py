@@ -89,7 +89,7 @@ def figures(found: Results) -> dict[str, Figure]:
     drawn: dict[str, Figure] = {}
     panels = {family: _points(found, family, scores) for family, scores in families.items()}
     if panels:
-        drawn["dichotomy"] = plots.dichotomy(panels)
+        drawn["dichotomy"] = plots.dichotomy(panels, key=True)
     for family, points in panels.items():
         drawn[f"dichotomy-{family}"] = plots.dichotomy({family: points})
     for family, scores in families.items():
@@ -202,7 +202,7 @@ def _render(found: Results, drawn: dict[str, Figure], folder: Path) -> str:
         leads=[_lead(found, family, scores) for family, scores in families.items()],
         aggregates=[_aggregates(found, family, scores) for family, scores in families.items()],
         improvements=[_improvements(found, family, scores) for family, scores in families.items()],
-        pictures={name: _inline(name, figure) for name, figure in drawn.items()},
+        pictures={name: _inline(name, f) for name, f in drawn.items() if name != "dichotomy"},
         several=several,
         description=table.describe(found.summary),
         notes=table.notes(found.summary, found.columns),
