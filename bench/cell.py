@@ -14,13 +14,12 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import fcntl
 import functools
 import hashlib
 import json
 import math
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -37,6 +36,7 @@ from bench.interrupt import Asked
 from bench.train import INIT, TRAIN, build, chunk_steps, replicated_sharding, stream
 from envs.datasets import audit, environment, load, provenance, require_trust
 from envs.registry import Task, World
+from envs.scores import normalized_score
 from envs.types import Dataset, InputError
 from envs.views import statistics
 
@@ -178,6 +178,7 @@ def run(
     *,
     asked: Asked = lambda: False,
     progress: Callable[[int, int], None] = lambda step, total: None,
+    scored: Callable[[float], None] = lambda score: None,
     report: Callable[[str], None] = lambda line: None,
 ) -> Path:
     """Train and evaluate the cell unless that was done before.
@@ -187,6 +188,7 @@ def run(
         results_folder: root of all results.
         asked: whether to stop; the cell is then checkpointed first.
         progress: told (steps done, steps in all).
+        scored: told the mean normalized score of each evaluation.
         report: receives lines worth a user's attention.
 
     Returns:
@@ -201,7 +203,7 @@ def run(
     require_trust(data, cell.insist)
     folder = folder_of(cell, results_folder)
     folder.mkdir(parents=True, exist_ok=True)
-    with _locked(folder, cell.name, report):
+    with results.locked(folder / "lock", cell.name, report):
         if (folder / "DONE").exists():
             return folder
         dataset = load_once(cell)
@@ -209,7 +211,7 @@ def run(
         results.write_json(folder / "config.json", facts)
         made_of = (cell.task, cell.settings.source, cell.settings.scale, cell.version)
         results.write_json(folder / "audit.json", _audit_once(*made_of, data["hash"]))
-        _train(cell, folder, dataset, asked, progress, report)
+        _train(cell, folder, dataset, asked, progress, scored, report)
         (folder / "FAILED").unlink(missing_ok=True)
         results.write_text(folder / "DONE", "")
         with contextlib.suppress(OSError):
@@ -239,6 +241,7 @@ def _train(
     dataset: Dataset,
     asked: Asked,
     progress: Callable[[int, int], None],
+    scored: Callable[[float], None],
     report: Callable[[str], None],
 ) -> None:
     settings = cell.settings
@@ -246,17 +249,21 @@ def _train(
     lanes = cell.world.make(len(settings.seeds) * settings.num_episodes, None)
     states = program.init(stream(settings.seeds, INIT), statistics(dataset))
     first_phase, first_step = 0, 0
+    evals = results.read_rows(folder / "evals.csv", EVAL_COLUMNS)
+    train = results.read_rows(folder / "train.csv", TRAIN_COLUMNS)
     loaded = checkpoint.load(folder / "checkpoint", states, report)
-    if loaded is not None:
-        states, first_phase, first_step = loaded
     phases = program.algorithm.phases
     offsets = np.cumsum([0] + [phase.num_steps for phase in phases]).tolist()
     total = offsets[-1]
+    if loaded is not None:
+        done = offsets[loaded[1]] + loaded[2]
+        if _has_evaluations(evals, settings, done):
+            states, first_phase, first_step = loaded
+        else:
+            report(f"{cell.name} lacks rows of evals.csv; the cell starts from nothing")
 
     # Rows past the checkpoint are of work that will be done again.
     done = offsets[first_phase] + first_step
-    evals = results.read_rows(folder / "evals.csv", EVAL_COLUMNS)
-    train = results.read_rows(folder / "train.csv", TRAIN_COLUMNS)
     eval_rows, train_rows = [evals[evals["step"] <= done]], [train[train["step"] <= done]]
 
     def save(phase: int, step: int) -> None:
@@ -280,6 +287,8 @@ def _train(
                 played = evaluate(program, states, lanes, settings.seeds, settings.num_episodes)
                 eval_rows.append(_episode_rows(settings.seeds, now, *played))
                 save(index, step)
+                returns = played[0]
+                scored(float(normalized_score(returns, cell.task.reference_returns).mean()))
             elif stop:
                 save(index, step)
             progress(now, total)
@@ -287,11 +296,27 @@ def _train(
                 raise Interrupted(f"{cell.name} stopped at step {now:,} of {total:,}")
 
 
+def _has_evaluations(evals: pd.DataFrame, settings: Settings, step: int) -> bool:
+    """Whether every episode of the evaluations up to ``step`` is among the rows."""
+    steps = range(settings.eval_interval, step + 1, settings.eval_interval)
+    wanted = [
+        (at, seed, episode)
+        for at in steps
+        for seed in settings.seeds
+        for episode in range(settings.num_episodes)
+    ]
+    rows = evals.loc[evals["step"] <= step, ["step", "seed", "episode"]]
+    return sorted(rows.itertuples(index=False, name=None)) == sorted(wanted)
+
+
 def _metric_rows(cell: Cell, step: int, metrics: dict[str, Any]) -> pd.DataFrame:
     for name, values in metrics.items():
         for seed, value in zip(cell.settings.seeds, values, strict=True):
             if not np.isfinite(value):
-                raise Diverged(f"{name} of {cell.name}, seed {seed}, is {value} by step {step:,}")
+                raise Diverged(
+                    f"{name} of {cell.name}, seed {seed}, is {value} by step {step:,}; the last "
+                    "good checkpoint is kept"
+                )
     rows = [
         (seed, step, name, float(value))
         for name, values in sorted(metrics.items())
@@ -342,15 +367,3 @@ def _commit() -> str:
         return git("rev-parse", "HEAD") + ("+" if code else "")
     except OSError:
         return ""
-
-
-@contextlib.contextmanager
-def _locked(folder: Path, name: str, report: Callable[[str], None]) -> Iterator[None]:
-    """Let one process at a time write the cell; the system frees the lock however it ends."""
-    with (folder / "lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            report(f"{name} is being written by another process; waiting for it")
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield

@@ -1,51 +1,112 @@
-"""Checkpoints: (states, phase, step) is all a resume needs, since no random state is carried."""
+"""Checkpoints: (states, phase, step) is all a resume needs, since no random state is carried.
+
+``<phase>-<step>/`` holds the states, and ``<phase>-<step>.json``, written after them, the SHA-256
+of every file: orbax finds a file that is cut, but not always one whose bytes have changed.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import shutil
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import jax
 from orbax.checkpoint import v1 as orbax
 
 from algos import core
+from bench import results
+from envs.types import InputError
 
 KEPT = 2  # the newest, and the one before in case the newest cannot be read
+FORMAT = 1  # rises when older checkpoints can no longer be gone on from
 
 logging.getLogger("absl").setLevel(logging.ERROR)  # orbax reports every file it writes
 
 
 def save(folder: Path, states: core.State, phase: int, step: int) -> None:
     """Write ``folder/<phase>-<step>``, whole or not at all, and keep the newest ``KEPT`` only."""
+    path = folder / f"{phase}-{step}"
     # orbax takes absolute paths only.
-    orbax.save(folder.absolute() / f"{phase}-{step}", states, overwrite=True)
-    for _, _, path in _list(folder)[KEPT:]:
-        shutil.rmtree(path)
+    orbax.save(path.absolute(), states, overwrite=True)
+    manifest = _written_by(states) | {"files": _digests(path)}
+    results.write_json(_manifest(path), manifest)
+    for _, _, old in _list(folder)[KEPT:]:
+        _remove(old)
 
 
 def load(
     folder: Path, like: core.State, report: Callable[[str], None]
 ) -> tuple[core.State, int, int] | None:
-    """(states, phase, step) of the newest checkpoint that can be read; None if there is none.
+    """(states, phase, step) of the newest checkpoint that can be used; None if there is none.
+
+    Those that cannot are removed.
 
     Args:
         folder: where ``save`` wrote.
         like: states of the same structure, for shapes, dtypes and devices.
-        report: told which checkpoints could not be read.
+        report: told which checkpoints could not be used, why, and what is done instead.
     """
     abstract = jax.tree.map(
         lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), like
     )
-    for phase, step, path in _list(folder):
-        try:
-            return orbax.load(path.absolute(), abstract), phase, step
-        except Exception as error:  # orbax, tensorstore and the file system each raise their own
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            report(f"checkpoint {path} cannot be read ({reason[:200]}); going back to the last one")
-            shutil.rmtree(path)
+    found = _list(folder)
+    for index, (phase, step, path) in enumerate(found):
+        reason = _defect(path, _written_by(like))
+        if not reason:
+            try:
+                return orbax.load(path.absolute(), abstract), phase, step
+            except Exception as error:  # orbax, tensorstore and files each raise their own
+                reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+        older = index + 1 < len(found)
+        instead = "going back to the one before" if older else "the cell starts from nothing"
+        report(f"checkpoint {path} cannot be used ({reason}); {instead}")
+        _remove(path)
     return None
+
+
+def _defect(path: Path, written_by: dict[str, Any]) -> str:
+    """Why the checkpoint is not one that ``written_by`` wrote; empty if it is."""
+    try:
+        manifest = results.read_json(_manifest(path))
+    except InputError:
+        return "its list of files is missing or damaged"
+    if not isinstance(manifest, dict):
+        return "its list of files is damaged"
+    for name, ours in written_by.items():
+        if manifest.get(name) != ours:
+            return f"written with {name} {manifest.get(name)}, this is {ours}"
+    expected, found = manifest.get("files"), _digests(path)
+    if expected == found or not isinstance(expected, dict):
+        return "" if expected == found else "its list of files is damaged"
+    names = sorted(expected.keys() | found.keys())
+    wrong = next(name for name in names if expected.get(name) != found.get(name))
+    return f"{wrong} is not what was written"
+
+
+def _written_by(states: core.State) -> dict[str, Any]:
+    leaves, _ = jax.tree.flatten_with_path(states)
+    arrays = [f"{jax.tree_util.keystr(path)} {x.dtype}{list(x.shape)}" for path, x in leaves]
+    digest = hashlib.sha256("\n".join(arrays).encode()).hexdigest()[:12]
+    return {"format": FORMAT, "orbax": version("orbax-checkpoint"), "arrays": digest}
+
+
+def _digests(path: Path) -> dict[str, str]:
+    files = sorted(file for file in path.rglob("*") if file.is_file())
+    digest = lambda file: hashlib.sha256(file.read_bytes()).hexdigest()
+    return {file.relative_to(path).as_posix(): digest(file) for file in files}
+
+
+def _manifest(path: Path) -> Path:
+    return path.with_name(f"{path.name}.json")
+
+
+def _remove(path: Path) -> None:
+    _manifest(path).unlink(missing_ok=True)
+    shutil.rmtree(path)
 
 
 def _list(folder: Path) -> list[tuple[int, int, Path]]:

@@ -22,6 +22,13 @@ from envs.types import InputError
 
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
 
+# No room (on the disk, in a quota, under a limit), no permission, or a disk that fails.
+_CANNOT_WRITE = (
+    *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG),
+    *(errno.EACCES, errno.EROFS, errno.EPERM),
+    errno.EIO,
+)
+
 Names = tuple[str, ...]
 
 
@@ -105,6 +112,8 @@ class GridArgs:
     """root of all results"""
     workers: int | None = None
     """cells at a time; one for each processor by default, on an accelerator 1"""
+    json_lines: bool = False
+    """print what happens as one JSON object a line, and nothing else"""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -114,7 +123,37 @@ class TableArgs:
     results: Path = Path("results")
     """root of all results"""
     check: bool = False
-    """write nothing; fail if a table is not what its scores give"""
+    """write nothing; fail if a table or a page is not what its scores give"""
+    format: str | None = None
+    """print the tables as md, csv, latex or html and write nothing"""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CompareArgs:
+    """Show our cells beside published scores, one by one."""
+
+    results: Path = Path("results")
+    """root of all results"""
+    csv: bool = False
+    """print every published score with its source as CSV, not those of the post alone"""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ReportArgs:
+    """Make one HTML page of all scores, statistics and their origins."""
+
+    results: Path = Path("results")
+    """root of all results"""
+    plots: Path | None = None
+    """a folder for every picture as SVG and PNG as well"""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DoctorArgs:
+    """Say whether this machine gives numbers that can be trusted."""
+
+    results: Path = Path("results")
+    """where results would go"""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -169,7 +208,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_FAILED
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EPERM):
+        if error.errno not in _CANNOT_WRITE:
             raise
         place = f" {error.filename}" if error.filename else ""
         print(
@@ -227,15 +266,16 @@ def _list(args: ListArgs) -> int:
 
 
 def _data_make(args: DataMakeArgs) -> int:
-    _collect(_recipes(args), args.overwrite)
+    from bench.display import Bars
+
+    _collect(_recipes(args), args.overwrite, Bars)
     return 0
 
 
-def _collect(recipes: Sequence[Any], overwrite: bool) -> None:
-    from bench.display import Bars
+def _collect(recipes: Sequence[Any], overwrite: bool, display: Callable[[str, int], Any]) -> None:
     from envs.datasets.make import make
 
-    with Bars("datasets", len(recipes)) as bars:
+    with display("datasets", len(recipes)) as bars:
         for recipe in recipes:
             name = recipe.task.name
             bars.started(name)
@@ -346,12 +386,18 @@ def _train(arguments: list[str]) -> int:
         version=run.environment,
         insist=run.insist,
     )
-    _have_data([planned])
+    _have_data([planned], Bars)
     _prepare(run.results)
     with Bars("cells", 1) as bars, asked_to_stop() as asked:
         bars.started(planned.name)
-        progress = partial(bars.progress, planned.name)
-        folder = cell.run(planned, run.results, asked=asked, progress=progress, report=bars.note)
+        folder = cell.run(
+            planned,
+            run.results,
+            asked=asked,
+            progress=partial(bars.progress, planned.name),
+            scored=partial(bars.scored, planned.name),
+            report=bars.note,
+        )
         bars.finished(planned.name, grid.summary_text(task, cell.read(folder)[0]))
     print(f"raw returns and provenance: {folder}")
     return 0
@@ -360,7 +406,7 @@ def _train(arguments: list[str]) -> int:
 def _grid(args: GridArgs) -> int:
     from algos.registry import TABLE1, get_algorithm
     from bench import grid, workers
-    from bench.display import Bars
+    from bench.display import Bars, JsonLines
     from bench.profiles import get_profile
     from envs.datasets import get_source, resolve
     from envs.registry import TASKS
@@ -383,14 +429,15 @@ def _grid(args: GridArgs) -> int:
         for task, _ in resolved
         for algorithm in algorithms
     ]
-    _have_data(planned)
+    display = JsonLines if args.json_lines else Bars
+    _have_data(planned, display)
     _prepare(args.results)
     num_workers = workers.default_number() if args.workers is None else args.workers
     num_workers = min(num_workers, len(planned))
-    with Bars("cells", len(planned)) as bars:
-        failures = grid.run(planned, args.profile, args.results, bars, num_workers)
+    with display("cells", len(planned)) as shown:
+        failures = grid.run(planned, args.profile, args.results, shown, num_workers)
     folder = args.results / sources[0] / args.profile
-    if (folder / "scores.csv").exists():
+    if (folder / "scores.csv").exists() and not args.json_lines:
         print()
         _print_scores(folder)
     for line in failures:
@@ -406,13 +453,12 @@ def _prepare(results_folder: Path) -> None:
     keep_compiled_programs()
 
 
-def _have_data(planned: Sequence[Any]) -> None:
+def _have_data(planned: Sequence[Any], display: Callable[[str, int], Any]) -> None:
     """Collect regenerated datasets that are not there; read the files of other sources once.
 
     A file that cannot be used is thus refused before anything is written, and not hours later.
     """
     from bench.cell import load_once
-    from bench.display import Bars
     from envs.behaviour.recipes import Recipe
     from envs.datasets import require_trust
     from envs.datasets.regenerated import dataset_folder
@@ -422,35 +468,91 @@ def _have_data(planned: Sequence[Any]) -> None:
     recipes = [Recipe(c.task, c.settings.scale) for c in made]
     missing = [r for r in recipes if not dataset_folder(r.dataset_id).exists()]
     if missing:
-        _collect(missing, overwrite=False)
+        _collect(missing, False, display)
     for cell in cells:
         require_trust(cell.data, cell.insist)
     found = [cell for cell in cells if cell.settings.source != "regenerated"]
     if not found:
         return
-    with Bars("datasets", len(found)) as bars:
+    with display("datasets", len(found)) as shown:
         for cell in found:
-            bars.started(cell.task.name)
-            bars.finished(cell.task.name, f"{load_once(cell).num_rows:,} rows")
+            shown.started(cell.task.name)
+            shown.finished(cell.task.name, f"{load_once(cell).num_rows:,} rows")
 
 
 def _table(args: TableArgs) -> int:
-    from bench import table
+    from bench import report, table
+    from bench.formats import FORMATS
+    from envs.registry import look_up
 
-    folders = table.find(args.results)
-    if not folders:
-        raise InputError(f"no scores under {args.results}; run: rl-or-bc grid")
+    folders = _scored(args.results)
+    if args.format is not None:
+        render = look_up("format", args.format, FORMATS)
+        for folder in folders:
+            print(render(*table.load(folder), table.read_published()), end="")
+        return 0
     if args.check:
-        stale = [path for folder in folders for path in table.stale(folder)]
+        stale = [path for f in folders for path in (*table.stale(f), *report.stale(f))]
         for path in stale:
             print(
-                f"error: {path} is not what its scores give; run: rl-or-bc table", file=sys.stderr
+                f"error: {path} is not what its scores give; run: rl-or-bc report", file=sys.stderr
             )
         return EXIT_FAILED if stale else 0
     for folder in folders:
         table.write(folder)
         _print_scores(folder)
     return 0
+
+
+def _scored(results_folder: Path) -> list[Path]:
+    """The folders of ``results_folder`` that have scores.
+
+    Raises:
+        InputError: there is none.
+    """
+    from bench import table
+
+    folders = table.find(results_folder)
+    if not folders:
+        raise InputError(f"no scores under {results_folder}; run: rl-or-bc grid")
+    return folders
+
+
+def _compare(args: CompareArgs) -> int:
+    from bench import compare
+
+    header = ("task", "algorithm", "ours", "95 %", "published", "difference", "", "relation")
+    for folder in _scored(args.results):
+        compared = compare.load(folder)
+        if args.csv:
+            print(compare.to_csv(compared), end="")
+            continue
+        print(f"{folder}\n")
+        _print_table(header, compare.texts(compare.of_the_post(compared)))
+        print(f"\n{compare.summary(compared)}\n")
+    return 0
+
+
+def _report(args: ReportArgs) -> int:
+    from bench import report, table
+
+    for folder in _scored(args.results):
+        table.write(folder)
+        print(report.write(folder))
+        if args.plots is not None:
+            where = args.plots / folder.parent.name / folder.name
+            print(f"{len(report.write_plots(folder, where))} pictures: {where}")
+    return 0
+
+
+def _doctor(args: DoctorArgs) -> int:
+    from bench import doctor
+
+    findings = doctor.examine(args.results)
+    for finding in findings:
+        print(f"{finding.verdict:<6} {finding.what:<10} {finding.text}")
+    wrong = any(finding.verdict == doctor.WRONG for finding in findings)
+    return EXIT_FAILED if wrong else 0
 
 
 def _print_scores(folder: Path) -> None:
@@ -462,7 +564,7 @@ def _print_scores(folder: Path) -> None:
     print(f"scores and notes: {folder / 'table1.md'}\n")
 
 
-def _print_table(header: tuple[str, ...], rows: list[tuple[Any, ...]]) -> None:
+def _print_table(header: tuple[str, ...], rows: Sequence[tuple[Any, ...]]) -> None:
     grid = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
     for index, name in enumerate(header):
         numeric = all(isinstance(row[index], int | float) for row in rows)
@@ -482,4 +584,7 @@ COMMANDS = {
     "train": Command(TrainArgs, _train),
     "grid": Command(GridArgs, _grid),
     "table": Command(TableArgs, _table),
+    "compare": Command(CompareArgs, _compare),
+    "report": Command(ReportArgs, _report),
+    "doctor": Command(DoctorArgs, _doctor),
 }

@@ -1,20 +1,25 @@
-"""How runs look on a terminal: live bars there, plain lines everywhere else."""
+"""How runs look: live bars on a terminal, plain lines elsewhere, JSON lines for machines."""
 
 from __future__ import annotations
 
+import json
+import sys
 import time
 from types import TracebackType
-from typing import NamedTuple, Protocol, Self
+from typing import Any, NamedTuple, Protocol, Self
 
 from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
+    Task,
     TaskID,
     TextColumn,
     TimeRemainingColumn,
 )
+from rich.text import Text
 
 
 class Display(Protocol):
@@ -28,8 +33,16 @@ class Display(Protocol):
         """The running part ``name`` has done ``done`` of ``total``."""
         ...
 
+    def scored(self, name: str, score: float) -> None:
+        """The running part ``name`` was evaluated; ``score`` is its mean over seeds."""
+        ...
+
     def finished(self, name: str, text: str) -> None:
         """A part is done; ``text`` says with what result."""
+        ...
+
+    def failed(self, name: str, reason: str) -> None:
+        """A part ended without a result; ``reason`` is a line that names it."""
         ...
 
     def note(self, line: str) -> None:
@@ -50,15 +63,18 @@ class Bars:
         self._console = console or Console(highlight=False, soft_wrap=True)
         self._progress = Progress(
             TextColumn("{task.description:<34.34}"),
-            BarColumn(bar_width=16),
+            BarColumn(bar_width=8),
             MofNCompleteColumn(),
+            _RateColumn(),
+            TextColumn("{task.fields[score]}"),
             TimeRemainingColumn(compact=True),
             console=self._console,
             transient=True,
             disable=not self._console.is_terminal,
         )
-        self._whole = self._progress.add_task(unit, total=total)
-        self._total, self._num_finished = total, 0
+        self._unit, self._total = unit, total
+        self._num_finished, self._num_failed = 0, 0
+        self._whole = self._progress.add_task(unit, total=total, score="")
         self._parts: dict[str, _Part] = {}
 
     def __enter__(self) -> Self:
@@ -77,23 +93,112 @@ class Bars:
 
     def started(self, name: str) -> None:
         """Part ``name`` starts."""
-        self._parts[name] = _Part(time.monotonic(), self._progress.add_task(name, total=None))
+        bar = self._progress.add_task(name, total=None, score="")
+        self._parts[name] = _Part(time.monotonic(), bar)
+        self._count()
 
     def progress(self, name: str, done: int, total: int) -> None:
         """The running part ``name`` has done ``done`` of ``total``."""
         if name in self._parts:  # word of a part that has ended may come late
             self._progress.update(self._parts[name].bar, completed=done, total=total)
 
+    def scored(self, name: str, score: float) -> None:
+        """Show the score of the running part ``name`` beside its bar."""
+        if name in self._parts:
+            self._progress.update(self._parts[name].bar, score=f"{score:.1f}")
+
     def finished(self, name: str, text: str) -> None:
         """Part ``name`` is done; ``text`` says with what result."""
+        self._end(name, text)
+
+    def failed(self, name: str, reason: str) -> None:
+        """Part ``name`` failed."""
+        self._num_failed += 1
+        self._end(name, "failed")
+        self.note(reason)
+
+    def _end(self, name: str, text: str) -> None:
         part = self._parts.pop(name)
         self._progress.remove_task(part.bar)
         self._progress.advance(self._whole)
         self._num_finished += 1
+        self._count()
         counter = f"[{self._num_finished:>{len(str(self._total))}}/{self._total}]"
         seconds = time.monotonic() - part.start
         self._console.print(f"{counter} {name:<36} {text:>16} {seconds:7.1f} s", markup=False)
 
+    def _count(self) -> None:
+        """Say on the first bar how many run, and how many have failed."""
+        text = f"{self._unit}, {len(self._parts)} running, {self._num_failed} failed"
+        self._progress.update(self._whole, description=text)
+
     def note(self, line: str) -> None:
         """A line that stays."""
         self._console.print(line, markup=False)
+
+
+class _RateColumn(ProgressColumn):
+    """What a part does in a second, once that is known."""
+
+    def render(self, task: Task) -> Text:
+        return Text(f"{task.speed:,.0f}/s" if task.speed and task.speed >= 1 else "")
+
+
+class JsonLines:
+    """A `Display` of a JSON object a line on standard output; a context manager.
+
+    Each has ``event`` (the name of a method of `Display`, or at last ``end``), ``seconds`` since
+    the start by a clock that never goes back, and what the method is told.
+    """
+
+    def __init__(self, unit: str, total: int) -> None:
+        """``total`` parts, which ``unit`` names, such as ``cells``."""
+        self._start = time.monotonic()
+        self._unit, self._total = unit, total
+        self._ended = {"finished": 0, "failed": 0}
+
+    def __enter__(self) -> Self:
+        """Say what is to be done."""
+        self._write("start", unit=self._unit, total=self._total)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Say how many parts ended, and how."""
+        self._write("end", unit=self._unit, total=self._total, **self._ended)
+
+    def started(self, name: str) -> None:
+        """Part ``name`` starts."""
+        self._write("started", name=name)
+
+    def progress(self, name: str, done: int, total: int) -> None:
+        """The running part ``name`` has done ``done`` of ``total``."""
+        self._write("progress", name=name, done=done, total=total)
+
+    def scored(self, name: str, score: float) -> None:
+        """The running part ``name`` was evaluated."""
+        self._write("scored", name=name, score=round(score, 3))
+
+    def finished(self, name: str, text: str) -> None:
+        """Part ``name`` is done."""
+        self._ended["finished"] += 1
+        self._write("finished", name=name, text=text)
+
+    def failed(self, name: str, reason: str) -> None:
+        """Part ``name`` failed."""
+        self._ended["failed"] += 1
+        self._write("failed", name=name, reason=reason)
+
+    def note(self, line: str) -> None:
+        """Something worth a line."""
+        self._write("note", line=line)
+
+    def _write(self, event: str, **told: Any) -> None:
+        seconds = round(time.monotonic() - self._start, 3)
+        line = json.dumps({"event": event, "seconds": seconds} | told, ensure_ascii=False)
+        sys.stdout.write(f"{line}\n")
+        sys.stdout.flush()

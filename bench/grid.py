@@ -12,13 +12,12 @@ import pandas as pd
 
 from algos.registry import ALGORITHMS, get_algorithm
 from bench import cell as cells
-from bench import results, table, workers
+from bench import results, stats, table, workers
 from bench.cell import Cell, Settings
 from bench.display import Display
 from bench.interrupt import Asked, asked_to_stop
 from bench.profiles import Profile
 from envs.registry import TASKS, Task
-from envs.scores import normalized_score
 from envs.types import InputError
 
 
@@ -99,15 +98,16 @@ def run(
                 raise outcome
             if isinstance(outcome, Exception):
                 failures.append(_record_failure(cell, results_folder, outcome))
-                display.finished(cell.name, "failed")
-                display.note(failures[-1])
+                display.failed(cell.name, failures[-1])
                 continue
             cell_rows, facts = cells.read(outcome)
             rows.append(cell_rows)
             provenance[cell.name] = facts
             display.finished(cell.name, summary_text(cell.task, cell_rows))
     if provenance:
-        publish(pd.concat(rows), provenance, folder)
+        # Another grid may publish other cells of the same table: neither may undo the other's.
+        with results.locked(folder / ".lock", str(folder), display.note):
+            publish(pd.concat(rows), provenance, folder)
     return failures
 
 
@@ -116,10 +116,14 @@ def _one_by_one(
 ) -> Iterator[tuple[Cell, Path | Exception]]:
     for cell in planned:
         display.started(cell.name)
-        progress = partial(display.progress, cell.name)
         try:
             folder = cells.run(
-                cell, results_folder, asked=asked, progress=progress, report=display.note
+                cell,
+                results_folder,
+                asked=asked,
+                progress=partial(display.progress, cell.name),
+                scored=partial(display.scored, cell.name),
+                report=display.note,
             )
         except Exception as error:
             yield cell, error
@@ -139,9 +143,7 @@ def publish(rows: pd.DataFrame, provenance: dict[str, Any], folder: Path) -> Non
 
 def summary_text(task: Task, rows: pd.DataFrame) -> str:
     """Mean and deviation over seeds of the last evaluation, as the table will show it."""
-    last = rows[rows["step"] == rows["step"].max()]
-    scores = normalized_score(last["return"].to_numpy(), task.reference_returns)
-    by_seed = pd.Series(scores).groupby(last["seed"].to_numpy()).mean()
+    by_seed = stats.last(stats.evaluations(rows, task.reference_returns))
     deviation = f" ± {by_seed.std(ddof=1):.1f}" if len(by_seed) > 1 else ""
     return f"{by_seed.mean():.1f}{deviation}"
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +16,33 @@ from envs.types import InputError
 
 # One row per episode played.
 SCORE_COLUMNS = ("task", "algorithm", "seed", "step", "episode", "return", "length")
+_NUMBERS = ("seed", "step", "episode", "return", "length", "value")
+_LARGEST = 1e12  # no return, step or length comes near it; a loss ("value") may be any number
+
+# What every cell's provenance must have, whoever wrote it: types, or the words allowed.
+_FACTS = {
+    "task": {"name": str},
+    "algorithm": str,
+    "title": str,
+    "style": ("imitation", "offline RL"),
+    "told": str,
+    "settings": {"seeds": list, "num_episodes": int, "source": str},
+    "hash": str,
+}
 
 
 def write_text(path: Path, text: str) -> None:
     """Replace ``path`` by ``text`` in one move."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Replace ``path`` by ``content`` in one move."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.tmp")
     try:
-        with temporary.open("w", newline="\n") as file:
-            file.write(text)
+        with temporary.open("wb") as file:
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
@@ -31,6 +50,15 @@ def write_text(path: Path, text: str) -> None:
         with contextlib.suppress(OSError):
             temporary.unlink()
         raise
+
+
+def differing(folder: Path, files: dict[str, str]) -> list[Path]:
+    """Those of ``files``, name -> content, that ``folder`` lacks or has otherwise."""
+    return [
+        folder / name
+        for name, text in files.items()
+        if not (folder / name).exists() or (folder / name).read_bytes() != text.encode()
+    ]
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -47,19 +75,61 @@ def read_rows(path: Path, columns: Iterable[str]) -> pd.DataFrame:
     """The CSV at ``path``; no rows if there is no such file.
 
     Raises:
-        InputError: the file cannot be parsed or lacks a column.
+        InputError: the file cannot be parsed, lacks a column or holds what is no number.
     """
     columns = list(columns)
     if not path.exists():
         return pd.DataFrame(columns=columns)
     try:
         rows = pd.read_csv(path)
-        missing = [column for column in columns if column not in rows.columns]
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is not a CSV file of results: {error}") from None
+    except (ValueError, OverflowError) as error:  # of parsing, of UTF-8, of an empty file
+        reason = " ".join(str(error).split())
+        raise InputError(f"{path} is not a CSV file of results: {reason}") from None
+    missing = [column for column in columns if column not in rows.columns]
     if missing:
         raise InputError(f"{path} lacks the column {missing[0]!r}; restore or delete the file")
+    for column in set(columns) & set(_NUMBERS):
+        kind, largest = rows[column].dtype.kind, float("inf") if column == "value" else _LARGEST
+        if len(rows) and (kind not in "if" or not (rows[column].abs() < largest).all()):
+            raise InputError(f"{path} holds no numbers in {column!r}; restore or delete the file")
     return rows[columns]
+
+
+def read_provenance(path: Path) -> dict[str, Any]:
+    """Where the rows of each cell, ``task/algorithm``, come from.
+
+    Raises:
+        InputError: not JSON, or not what ``publish`` writes.
+    """
+    provenance = read_json(path)
+    fix = "restore it, or delete its folder and run the grid again"
+    if not isinstance(provenance, dict):
+        raise InputError(f"{path} is no provenance of cells; {fix}")
+    for name, facts in provenance.items():
+        wrong = _mismatch(facts, _FACTS)
+        if wrong:
+            raise InputError(f"{path} has no sound {wrong} for {name!r}; {fix}")
+        if name != f"{facts['task']['name']}/{facts['algorithm']}":
+            raise InputError(f"{path} has another cell's provenance for {name!r}; {fix}")
+    return provenance
+
+
+def _mismatch(value: Any, expected: Any) -> str:
+    """The first key under which ``value`` is not as ``expected``; empty if there is none."""
+    if not isinstance(value, dict):
+        return "entry"
+    for key, kind in expected.items():
+        found = value.get(key)
+        if isinstance(kind, dict):
+            inner = _mismatch(found, kind)
+            if inner:
+                return f"{key}.{inner}"
+        elif isinstance(kind, tuple):
+            if found not in kind:
+                return key
+        elif not isinstance(found, kind):
+            return key
+    return ""
 
 
 def read_json(path: Path) -> Any:
@@ -74,6 +144,25 @@ def read_json(path: Path) -> Any:
         raise InputError(f"cannot read {path}: {error.strerror}") from None
     except ValueError as error:
         raise InputError(f"{path} is not JSON: {error}; restore or delete the file") from None
+
+
+@contextlib.contextmanager
+def locked(path: Path, name: str, report: Callable[[str], None]) -> Iterator[None]:
+    """Let one process at a time go on; the system frees the lock however it ends.
+
+    Args:
+        path: the file that is locked; it stays, for removing it would let two in.
+        name: what is written, for people.
+        report: told if another process has to be waited for.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            report(f"{name} is being written by another process; waiting for it")
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def publish(folder: Path, rows: pd.DataFrame, provenance: dict[str, Any], order: list[str]) -> None:

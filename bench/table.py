@@ -1,8 +1,8 @@
 """Tables from raw rows. Imports no JAX, so it is instant and runs anywhere.
 
 A cell is the mean over seeds, and the standard deviation over seeds (ddof 1), of the *last*
-evaluation: each return is normalized, then averaged over the seed's episodes. Published scores
-stand under ours.
+evaluation: each return is normalized, then averaged over the seed's episodes. The CSV adds the
+95 % interval of that mean (``bench.stats.cell_interval``). Published scores stand under ours.
 """
 
 from __future__ import annotations
@@ -15,9 +15,8 @@ import numpy as np
 import pandas as pd
 from rich.table import Table
 
-from bench import results
-from envs.registry import FAMILIES, TASKS
-from envs.scores import normalized_score
+from bench import results, stats
+from envs.registry import FAMILIES, TASKS, get_task
 from envs.types import InputError
 
 TABLE_COLUMNS = (
@@ -26,6 +25,8 @@ TABLE_COLUMNS = (
     "algorithm",
     "mean",
     "std",
+    "low",
+    "high",
     "num_seeds",
     "num_episodes",
     "step",
@@ -52,6 +53,27 @@ class Column(NamedTuple):
     told: str
 
 
+class Row(NamedTuple):
+    """One line of the table.
+
+    Attributes:
+        kind: ``task``, ``average`` of a family, or ``published`` under either.
+        name: task or family; for published scores, the version of D4RL's files.
+        family: task family.
+        texts: per column; ``-`` for a cell that was not run, empty where nothing is published.
+    """
+
+    kind: str
+    name: str
+    family: str
+    texts: tuple[str, ...]
+
+    @property
+    def title(self) -> str:
+        """What stands before the row."""
+        return f"published, {self.name}" if self.kind == "published" else self.name
+
+
 def summarize(rows: pd.DataFrame, provenance: dict[str, Any], profile: str) -> pd.DataFrame:
     """One row of ``TABLE_COLUMNS`` per cell, in the order of ``provenance``.
 
@@ -72,15 +94,14 @@ def summarize(rows: pd.DataFrame, provenance: dict[str, Any], profile: str) -> p
         if name not in groups:
             raise InputError(f"{name} has provenance but no scores; run the grid again")
         cell = groups[name]
-        task = TASKS[facts["task"]["name"]]
+        task = get_task(facts["task"]["name"])
         settings = facts["settings"]
         last = cell[cell["step"] == cell["step"].max()]
         counts = last.groupby("seed").size()
         expected = (len(settings["seeds"]), settings["num_episodes"])
         if len(counts) != expected[0] or (counts != expected[1]).any():
             raise InputError(f"{name} lacks episodes of its last evaluation; run the grid again")
-        scores = normalized_score(last["return"].to_numpy(), task.reference_returns)
-        by_seed = pd.Series(scores).groupby(last["seed"].to_numpy()).mean()
+        by_seed = stats.last(stats.evaluations(last, task.reference_returns))
         summary.append(
             (
                 task.family,
@@ -88,6 +109,7 @@ def summarize(rows: pd.DataFrame, provenance: dict[str, Any], profile: str) -> p
                 facts["algorithm"],
                 by_seed.mean(),
                 by_seed.std(ddof=1) if len(by_seed) > 1 else np.nan,
+                *stats.cell_interval(by_seed),
                 len(by_seed),
                 settings["num_episodes"],
                 int(last["step"].iloc[0]),
@@ -100,8 +122,8 @@ def summarize(rows: pd.DataFrame, provenance: dict[str, Any], profile: str) -> p
     return pd.DataFrame(summary, columns=list(TABLE_COLUMNS))
 
 
-def render_markdown(summary: pd.DataFrame, columns: dict[str, Column], published: Published) -> str:
-    """The table as Markdown: tasks down, methods across, family averages where complete.
+def layout(summary: pd.DataFrame, columns: dict[str, Column], published: Published) -> list[Row]:
+    """The table in the post's arrangement: tasks down, methods across, averages where complete.
 
     Args:
         summary: what ``summarize`` gives.
@@ -109,29 +131,46 @@ def render_markdown(summary: pd.DataFrame, columns: dict[str, Column], published
         published: what ``read_published`` gives.
     """
     cells = {(row.task, row.algorithm): row for row in summary.itertuples()}
-    styles = [column.style for column in columns.values()]
-    lines = [
-        f"Normalized scores (0 random, 100 reference): {_describe(summary)}",
-        "",
-        _line("task", [column.title for column in columns.values()]),
-        "|---|" + "---:|" * len(columns),
-        _line("", [f"*{style}*" for style in styles]),
-    ]
+    rows = []
     for family in FAMILIES:
         tasks = [name for name, task in TASKS.items() if task.family == family]
         shown = [task for task in tasks if any((task, a) in cells for a in columns)]
         for task in shown:
-            lines.append(_line(task, [_text(cells.get((task, a))) for a in columns]))
-            lines += _published_lines(task, columns, published)
+            ours = tuple(_text(cells.get((task, a))) for a in columns)
+            rows.append(Row("task", task, family, ours))
+            rows += _published_rows(task, family, columns, published)
         if shown:
             average = f"{family} average"
-            ours = [_average(cells.get((task, a)) for task in tasks) for a in columns]
-            lines.append(
-                _line(f"**{average}**", [text if text == "-" else f"**{text}**" for text in ours])
-            )
-            lines += _published_lines(average, columns, published)
-    lines += ["", *_notes(summary, columns)]
+            ours = tuple(_average(cells.get((task, a)) for task in tasks) for a in columns)
+            rows.append(Row("average", average, family, ours))
+            rows += _published_rows(average, family, columns, published)
+    return rows
+
+
+def render_markdown(summary: pd.DataFrame, columns: dict[str, Column], published: Published) -> str:
+    """The table as Markdown; arguments as of ``layout``."""
+    lines = [
+        describe(summary),
+        "",
+        _line("task", [column.title for column in columns.values()]),
+        "|---|" + "---:|" * len(columns),
+        _line("", [f"*{column.style}*" for column in columns.values()]),
+    ]
+    marks = {"task": "{}", "average": "**{}**", "published": "*{}*"}
+    for row in layout(summary, columns, published):
+        mark = lambda text, kind=row.kind: text if text in ("", "-") else marks[kind].format(text)
+        lines.append(_line(mark(row.title), [mark(text) for text in row.texts]))
+    for note in notes(summary, columns):
+        lines += ["", note]
     return "\n".join(lines) + "\n"
+
+
+def render_csv(summary: pd.DataFrame, published: Published) -> str:
+    """One line per cell: ``TABLE_COLUMNS`` and the published score, where there is one."""
+    keys = zip(summary["task"], summary["algorithm"], strict=True)
+    scores = [published.get(key, (np.nan, ""))[0] for key in keys]
+    rows = summary.assign(published=scores).replace([np.inf, -np.inf], np.nan)
+    return rows.to_csv(index=False, float_format="%.4f", lineterminator="\n")
 
 
 def render_text(summary: pd.DataFrame, columns: dict[str, Column]) -> Table:
@@ -187,7 +226,7 @@ def load(folder: Path) -> tuple[pd.DataFrame, dict[str, Column]]:
         folder: ``results/<source>/<profile>`` with ``scores.csv`` and ``provenance.json``.
     """
     rows = results.read_rows(folder / "scores.csv", results.SCORE_COLUMNS)
-    provenance = results.read_json(folder / "provenance.json")
+    provenance = results.read_provenance(folder / "provenance.json")
     columns = {
         facts["algorithm"]: Column(facts["title"], facts["style"], facts["told"])
         for facts in provenance.values()
@@ -199,13 +238,8 @@ def build(folder: Path) -> dict[str, str]:
     """File name -> content of every table that ``folder``'s raw rows give."""
     summary, columns = load(folder)
     published = read_published()
-    keys = zip(summary["task"], summary["algorithm"], strict=True)
-    scores = [published.get(key, (np.nan, ""))[0] for key in keys]
-    with_published = summary.assign(published=scores)
-    if not summary["doubts"].any():
-        with_published = with_published.drop(columns="doubts")
     return {
-        "table1.csv": with_published.to_csv(index=False, float_format="%.4f", lineterminator="\n"),
+        "table1.csv": render_csv(summary, published),
         "table1.md": render_markdown(summary, columns, published),
     }
 
@@ -218,11 +252,7 @@ def write(folder: Path) -> None:
 
 def stale(folder: Path) -> list[Path]:
     """Tables of ``folder`` that are not what its scores give."""
-    return [
-        folder / name
-        for name, text in build(folder).items()
-        if not (folder / name).exists() or (folder / name).read_bytes() != text.encode()
-    ]
+    return results.differing(folder, build(folder))
 
 
 def find(results_folder: Path) -> list[Path]:
@@ -234,18 +264,19 @@ def _line(name: str, texts: Iterable[str]) -> str:
     return f"| {name} | " + " | ".join(texts) + " |"
 
 
-def _published_lines(name: str, columns: dict[str, Column], published: Published) -> list[str]:
-    """One line, or none where nothing is published; a score of another version says so itself."""
+def _published_rows(
+    name: str, family: str, columns: dict[str, Column], published: Published
+) -> list[Row]:
+    """One row, or none where nothing is published; a score of another version says so itself."""
     found = [published.get((name, algorithm)) for algorithm in columns]
     versions = [score[1] for score in found if score]
     if not versions:
         return []
-    row_version = versions[0]
     texts = []
     for score in found:
-        suffix = f" ({score[1]})" if score and score[1] != row_version else ""
-        texts.append(f"*{score[0]:.1f}{suffix}*" if score else "")
-    return [_line(f"*published, {row_version}*", texts)]
+        suffix = f" ({score[1]})" if score and score[1] != versions[0] else ""
+        texts.append(f"{score[0]:.1f}{suffix}" if score else "")
+    return [Row("published", versions[0], family, tuple(texts))]
 
 
 def _average(row: Iterable[Any]) -> str:
@@ -253,8 +284,8 @@ def _average(row: Iterable[Any]) -> str:
     return "-" if None in cells else f"{np.mean([cell.mean for cell in cells]):.1f}"
 
 
-def _notes(summary: pd.DataFrame, columns: dict[str, Column]) -> list[str]:
-    """What must be known to read the columns and the published rows."""
+def notes(summary: pd.DataFrame, columns: dict[str, Column]) -> list[str]:
+    """What must be known to read the columns and the published rows, a sentence or two each."""
     sources = summary["source"]
     other = "" if sources.str.startswith("d4rl").all() else ", which are other data than ours"
     published = (
@@ -263,12 +294,12 @@ def _notes(summary: pd.DataFrame, columns: dict[str, Column]) -> list[str]:
     )
     lines = [published]
     if sources.str.startswith("minari").any():
-        lines += ["", "Minari's data: normalized by D4RL's reference returns; antmaze, successes."]
+        lines += ["Minari's data: normalized by D4RL's reference returns; antmaze, successes."]
     told = [f"{c.title} {c.told}" for c in columns.values() if c.told != "nothing"]
     if told:
-        lines += ["", f"Told at evaluation: {'; '.join(told)}; the other methods nothing."]
+        lines += [f"Told at evaluation: {'; '.join(told)}; the other methods nothing."]
     for doubt in dict.fromkeys(filter(None, summary["doubts"])):
-        lines += ["", f"{DOUBT_MARK} Insisted on: {doubt}."]
+        lines += [f"{DOUBT_MARK} Insisted on: {doubt}."]
     return lines
 
 
@@ -283,14 +314,15 @@ def _mark(cell: Any) -> str:
     return f" {DOUBT_MARK}" if cell.doubts else ""
 
 
-def _describe(summary: pd.DataFrame) -> str:
-    """Profile, source, seeds, steps and episodes, without which no number may be shown."""
+def describe(summary: pd.DataFrame) -> str:
+    """What is shown: profile, source, seeds, steps, episodes, without which no number may stand."""
     parts = [f"profile {_join(summary['profile'])}", f"source {_join(summary['source'])}"]
     parts.append(f"{_join(summary['num_seeds'])} seeds")
     for family, rows in summary.groupby("family", sort=False):
         steps = _join(f"{step:,}" for step in rows["step"])
         parts.append(f"{family}: {steps} steps, {_join(rows['num_episodes'])} episodes a seed")
-    return ", ".join(parts[:3]) + "; " + "; ".join(parts[3:]) + ". Mean ± std over seeds."
+    size = ", ".join(parts[:3]) + "; " + "; ".join(parts[3:])
+    return f"Normalized scores (0 random, 100 reference): {size}. Mean ± std over seeds."
 
 
 def _join(values: Any) -> str:

@@ -193,5 +193,6 @@ def _run(cell: Cell, results_folder: Path) -> Path:
         results_folder,
         asked=_asked,
         progress=lambda step, total: _events.put(("progress", cell.name, step, total)),
+        scored=lambda score: _events.put(("scored", cell.name, score)),
         report=lambda line: _events.put(("note", line)),
     )

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import table
+from bench import report, table
 from envs.behaviour import policy
 from envs.behaviour.recipes import Recipe
 from envs.registry import TASKS
@@ -16,6 +16,12 @@ def test_the_committed_tables_are_what_the_committed_scores_give():
     folders = table.find(ROOT / "results")
     assert folders
     assert [path for folder in folders for path in table.stale(folder)] == []
+
+
+def test_the_committed_page_is_what_the_committed_scores_give():
+    folder = ROOT / "results" / "regenerated" / "quick"
+    assert (folder / report.PAGE).exists()
+    assert report.stale(folder) == []
 
 
 def test_the_readme_shows_the_table_that_the_default_printed():

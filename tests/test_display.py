@@ -1,9 +1,11 @@
-"""What a run prints where output is no terminal."""
+"""What a run prints: on a terminal, elsewhere, and for machines."""
 
 import io
+import json
 
 from rich.console import Console
 
+from bench import cli
 from bench.display import Bars
 
 
@@ -24,3 +26,37 @@ def test_plain_output_has_one_short_line_for_each_part_and_no_control_codes():
     assert lines[2] == "checkpoint [x] cannot be read"
     assert "\x1b" not in stream.getvalue()
     assert max(map(len, lines)) <= 80
+
+
+def test_a_terminal_shows_what_runs_its_score_and_how_many_failed():
+    stream = io.StringIO()
+    console = Console(file=stream, width=100, force_terminal=True, _environ={})
+    with Bars("cells", 3, console) as bars:
+        bars.started("hopper-medium/bc")
+        bars.started("hopper-medium/iql")
+        bars.failed("hopper-medium/iql", "hopper-medium/iql failed: out of memory")
+        bars.progress("hopper-medium/bc", 5, 10)
+        bars.scored("hopper-medium/bc", 41.27)
+        bars._progress.refresh()
+        shown = stream.getvalue()
+    assert "cells, 1 running, 1 failed" in shown
+    assert "41.3" in shown
+    assert "5/10" in shown
+    assert "hopper-medium/iql failed: out of memory" in shown
+
+
+def test_json_lines_are_all_that_is_printed_and_tell_the_whole_run(datasets, tmp_path, capsys):
+    arguments = ["grid", "--profile", "smoke", "--results", str(tmp_path), "--workers", "1"]
+    arguments += ["--tasks", "hopper-medium", "--algorithms", "bc", "--json-lines"]
+    assert cli.main(arguments) == 0
+    events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [event["event"] for event in events] == [
+        *("start", "started", "scored", "progress", "scored", "progress", "finished", "end")
+    ]
+    assert events[0]["total"] == events[-1]["total"] == events[-1]["finished"] == 1
+    assert events[-1]["failed"] == 0
+    steps = [(e["done"], e["total"]) for e in events if e["event"] == "progress"]
+    assert steps == [(100, 200), (200, 200)]
+    assert {event["name"] for event in events if "name" in event} == {"hopper-medium/bc"}
+    seconds = [event["seconds"] for event in events]
+    assert seconds == sorted(seconds)

@@ -1,5 +1,6 @@
 """The grid, end to end on two tasks, through the command line."""
 
+import json
 import os
 import shutil
 import signal
@@ -7,6 +8,7 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 
 from bench import cell as cells
@@ -114,23 +116,46 @@ def test_a_failed_cell_that_runs_well_later_is_no_longer_marked(datasets, tmp_pa
 
 
 @pytest.mark.slow
-def test_a_grid_killed_at_any_moment_ends_bit_identical(datasets, tmp_path):
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_grid_killed_at_25_random_moments_ends_bit_identical(tmp_path, workers):
+    """From nothing, so that data collection is cut as well; each kill ends every process."""
     command = [sys.executable, "-m", "bench", "grid", "--profile", "smoke", "--tasks", *TASKS]
-    run = lambda folder: subprocess.Popen(
-        [*command, "--results", str(folder)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        env=os.environ,
-    )
-    start = time.monotonic()
-    assert run(tmp_path / "whole").wait() == 0
-    duration = time.monotonic() - start
-    for share in (0.2, 0.35, 0.5, 0.65, 0.8):
-        killed = run(tmp_path / "killed")
-        time.sleep(share * duration)
-        killed.send_signal(signal.SIGKILL)
-        killed.wait()
-    assert run(tmp_path / "killed").wait() == 0
-    whole, again = published(tmp_path / "whole"), published(tmp_path / "killed")
-    assert whole["scores.csv"] == again["scores.csv"]
-    assert whole["table1.csv"] == again["table1.csv"]
+    command += ["--algorithms", "bc", "onestep", "iql", "--workers", str(workers)]
+
+    def start(name):
+        environment = os.environ | {"MINARI_DATASETS_PATH": str(tmp_path / f"data-{name}")}
+        return subprocess.Popen(
+            [*command, "--results", str(tmp_path / name)],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env=environment,
+            start_new_session=True,
+        )
+
+    def same():
+        whole, again = published(tmp_path / "whole"), published(tmp_path / "killed")
+        names = ("scores.csv", "table1.csv", "table1.md")
+        return whole.keys() == again.keys() and all(whole[name] == again[name] for name in names)
+
+    begin = time.monotonic()
+    assert start("whole").wait() == 0
+    duration = time.monotonic() - begin
+    generator = np.random.default_rng(workers)
+    num_killed = 0
+    while num_killed < 25:
+        process = start("killed")
+        try:
+            assert process.wait(generator.uniform(0.0, 0.6 * duration)) == 0
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            num_killed += 1
+            for path in (tmp_path / "killed").rglob("*.json"):
+                json.loads(path.read_text())  # nothing is half written
+        else:  # it got to its end in spite of all; from nothing again
+            assert same()
+            shutil.rmtree(tmp_path / "killed")
+            shutil.rmtree(tmp_path / "data-killed")
+    assert start("killed").wait() == 0
+    assert same()
+    assert list(tmp_path.rglob("FAILED")) == []

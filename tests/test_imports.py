@@ -8,7 +8,9 @@ PACKAGES = ("bench", "algos", "envs")  # each may import those after it
 FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 # These turn stored results into tables, on machines that need no JAX.
 WITHOUT_JAX = [
-    path for name in ("results", "table", "stats") if (path := ROOT / f"bench/{name}.py").exists()
+    path
+    for name in ("results", "stats", "table", "formats", "compare", "report")
+    if (path := ROOT / f"bench/{name}.py").exists()
 ]
 
 

@@ -83,6 +83,42 @@ def test_a_damaged_csv_is_named_with_what_is_wrong(tmp_path, text, message):
         results.read_rows(tmp_path / "scores.csv", results.SCORE_COLUMNS)
 
 
+@pytest.mark.parametrize("value", ["x", "", "1e300", "inf", "nan"])
+def test_a_return_that_is_no_number_is_named(tmp_path, value):
+    (tmp_path / "scores.csv").write_text(
+        f"task,algorithm,seed,step,episode,return,length\na,x,0,1,0,{value},5\n"
+    )
+    with pytest.raises(InputError, match="holds no numbers in 'return'"):
+        results.read_rows(tmp_path / "scores.csv", results.SCORE_COLUMNS)
+
+
+@pytest.mark.parametrize(
+    ("where", "value", "message"),
+    [
+        ((), [], "is no provenance of cells"),
+        (("a/x",), 3, "no sound entry for 'a/x'"),
+        (("a/x", "style"), "other", "no sound style"),
+        (("a/x", "settings", "seeds"), None, "no sound settings.seeds"),
+        (("a/x", "algorithm"), "y", "another cell's provenance for 'a/x'"),
+    ],
+)
+def test_provenance_that_is_not_sound_is_named(tmp_path, where, value, message):
+    facts = {"algorithm": "x", "title": "X", "style": "imitation", "told": "nothing", "hash": "0"}
+    facts |= {"task": {"name": "a"}}
+    facts |= {"settings": {"seeds": [0], "num_episodes": 1, "source": "regenerated"}}
+    whole = {"a/x": facts}
+    results.write_json(tmp_path / "p.json", whole)
+    assert results.read_provenance(tmp_path / "p.json") == whole
+    part = whole
+    for key in where[:-1]:
+        part = part[key]
+    if where:
+        part[where[-1]] = value
+    results.write_json(tmp_path / "p.json", whole if where else value)
+    with pytest.raises(InputError, match=message):
+        results.read_provenance(tmp_path / "p.json")
+
+
 def test_damaged_json_is_named(tmp_path):
     (tmp_path / "p.json").write_text("{")
     with pytest.raises(InputError, match=r"p\.json is not JSON"):

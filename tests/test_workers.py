@@ -64,8 +64,13 @@ class Recorder:
 
     def progress(self, name, done, total): ...
 
+    def scored(self, name, score): ...
+
     def finished(self, name, text):
         self.finished_parts.append((name, text))
+
+    def failed(self, name, reason):
+        self.finished_parts.append((name, "failed"))
 
     def note(self, line):
         self.notes.append(line)

@@ -1,0 +1,108 @@
+"""The table in the formats that papers and pages take. Imports no JAX."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from html import escape
+from itertools import groupby
+
+import pandas as pd
+
+from bench import table
+from bench.table import Column, Published
+
+Render = Callable[[pd.DataFrame, dict[str, Column], Published], str]
+
+_LATEX = str.maketrans(
+    {
+        "\\": r"\textbackslash{}",
+        "&": r"\&",
+        "%": r"\%",
+        "$": r"\$",
+        "#": r"\#",
+        "_": r"\_",
+        "{": r"\{",
+        "}": r"\}",
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+        "±": r"$\pm$",
+    }
+)
+
+
+def latex(summary: pd.DataFrame, columns: dict[str, Column], published: Published) -> str:
+    """A ``tabular`` with booktabs' rules; offline RL columns stand under one heading.
+
+    Args: as of ``bench.table.layout``.
+    """
+    line = lambda cells: " & ".join(str(cell).translate(_LATEX) for cell in cells) + r" \\"
+    headings, rules, first = [], [], 2
+    for style, group in groupby(column.style for column in columns.values()):
+        width = len(list(group))
+        headings.append(rf"\multicolumn{{{width}}}{{c}}{{{style.translate(_LATEX)}}}")
+        rules.append(rf"\cmidrule(lr){{{first}-{first + width - 1}}}")
+        first += width
+    lines = [
+        f"% {table.describe(summary)}",
+        r"% needs \usepackage{booktabs}",
+        rf"\begin{{tabular}}{{l{'r' * len(columns)}}}",
+        r"\toprule",
+        " & " + " & ".join(headings) + r" \\",
+        " ".join(rules),
+        line(["task", *(column.title for column in columns.values())]),
+    ]
+    family = ""
+    for row in table.layout(summary, columns, published):
+        if row.family != family:
+            lines.append(r"\midrule")
+            family = row.family
+        texts = [text.translate(_LATEX) for text in (row.title, *row.texts)]
+        if row.kind == "average":
+            texts = [rf"\textbf{{{text}}}" for text in texts]
+        elif row.kind == "published":
+            texts = [rf"\textit{{{text}}}" if text else "" for text in texts]
+        lines.append(" & ".join(texts) + r" \\")
+    lines += [r"\bottomrule", r"\end{tabular}"]
+    return "\n".join([*lines, *(f"% {note}" for note in table.notes(summary, columns))]) + "\n"
+
+
+def html(summary: pd.DataFrame, columns: dict[str, Column], published: Published) -> str:
+    """A bare ``<table>`` to paste into a page; ``bench.report`` makes a page of its own.
+
+    Args: as of ``bench.table.layout``.
+    """
+    tag = lambda name, text, rest="": f"<{name}{rest}>{escape(text)}</{name}>"
+    head = [tag("th", "task", ' scope="col"')]
+    for column in columns.values():
+        head.append(tag("th", column.title, f' scope="col" class="{_class(column.style)}"'))
+    lines = ["<table>", tag("caption", table.describe(summary)), f"<thead><tr>{''.join(head)}</tr>"]
+    lines.append("</thead>")
+    rows = table.layout(summary, columns, published)
+    for _, group in groupby(rows, lambda row: row.family):
+        lines.append("<tbody>")
+        for row in group:
+            cells = [tag("th", row.title, ' scope="row"')]
+            for text, column in zip(row.texts, columns.values(), strict=True):
+                cells.append(tag("td", text, f' class="{_class(column.style)}"'))
+            lines.append(f'<tr class="{row.kind}">{"".join(cells)}</tr>')
+        lines.append("</tbody>")
+    lines.append("</table>")
+    lines += [tag("p", note) for note in table.notes(summary, columns)]
+    return "\n".join(lines) + "\n"
+
+
+def _csv(summary: pd.DataFrame, columns: dict[str, Column], published: Published) -> str:
+    del columns
+    return table.render_csv(summary, published)
+
+
+def _class(style: str) -> str:
+    return style.lower().replace(" ", "-")
+
+
+FORMATS: dict[str, Render] = {
+    "md": table.render_markdown,
+    "csv": _csv,
+    "latex": latex,
+    "html": html,
+}

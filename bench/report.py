@@ -1,0 +1,385 @@
+"""One page of everything, in one file that opens offline. Imports no JAX.
+
+The page is made of a folder's raw rows and provenance alone and carries no date, so the same
+scores give the same bytes.
+"""
+
+from __future__ import annotations
+
+from itertools import groupby
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jinja2
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from bench import compare, plots, results, stats, table
+from bench.plots import Line, Point
+from bench.table import Column
+from envs.registry import FAMILIES, TASKS
+from envs.types import Array, InputError
+
+SEED = 0  # of every bootstrap
+LAST_EVALUATIONS = 3  # beside last and best, the mean of so many
+PAGE, PICTURE = "report.html", "dichotomy.svg"
+
+_TEMPLATES = Path(__file__).parent / "page"
+
+
+class Results(NamedTuple):
+    """What a folder holds, read once.
+
+    Attributes:
+        summary: what ``table.summarize`` gives.
+        columns: algorithm -> what heads its column.
+        curves: (task, algorithm) -> what ``stats.evaluations`` gives.
+        provenance: cell name -> where its rows come from.
+        published: what ``table.read_published`` gives.
+    """
+
+    summary: pd.DataFrame
+    columns: dict[str, Column]
+    curves: dict[tuple[str, str], pd.DataFrame]
+    provenance: dict[str, Any]
+    published: table.Published
+
+
+def read(folder: Path) -> Results:
+    """The results in ``folder``, ``results/<source>/<profile>``."""
+    summary, columns = table.load(folder)
+    rows = results.read_rows(folder / "scores.csv", results.SCORE_COLUMNS)
+    curves = {
+        (str(task), str(algorithm)): stats.evaluations(cell, TASKS[str(task)].reference_returns)
+        for (task, algorithm), cell in rows.groupby(["task", "algorithm"], sort=False)
+    }
+    provenance = results.read_provenance(folder / "provenance.json")
+    return Results(summary, columns, curves, provenance, table.read_published())
+
+
+def matrices(found: Results) -> dict[str, dict[str, Array]]:
+    """Family -> algorithm -> ``scores[num_runs, num_tasks]`` of last evaluations.
+
+    Only of methods that have every task of the family: averages over other tasks compare nothing.
+
+    Raises:
+        InputError: a method's tasks have different numbers of seeds.
+    """
+    families: dict[str, dict[str, Array]] = {}
+    for family in FAMILIES:
+        tasks = [name for name, task in TASKS.items() if task.family == family]
+        for algorithm in found.columns:
+            curves = [found.curves.get((task, algorithm)) for task in tasks]
+            scores = [stats.last(curve) for curve in curves if curve is not None]
+            if len(scores) < len(tasks):
+                continue
+            if len({len(seeds) for seeds in scores}) > 1:
+                raise InputError(
+                    f"{algorithm} has different numbers of seeds on {family}; run the grid again"
+                )
+            families.setdefault(family, {})[algorithm] = np.stack(scores, axis=1)
+    return families
+
+
+def figures(found: Results) -> dict[str, Figure]:
+    """Name -> picture: the dichotomy, a profile for each family, a curve for each task."""
+    families = matrices(found)
+    looks = plots.looks(found.columns)
+    drawn: dict[str, Figure] = {}
+    panels = {family: _points(found, family, scores) for family, scores in families.items()}
+    if panels:
+        drawn["dichotomy"] = plots.dichotomy(panels, key=True)
+    for family, points in panels.items():
+        drawn[f"dichotomy-{family}"] = plots.dichotomy({family: points})
+    for family, scores in families.items():
+        lines = [_profile(looks[a], matrix) for a, matrix in scores.items()]
+        labels = ("score", "share of runs above it")
+        drawn[f"profile-{family}"] = plots.curves(family, lines, labels, (-0.02, 1.02))
+    for task in TASKS:
+        lines = [
+            _curve(looks[algorithm], found.curves[task, algorithm])
+            for algorithm in found.columns
+            if (task, algorithm) in found.curves and found.curves[task, algorithm].shape[1] > 1
+        ]
+        if lines:
+            drawn[f"curve-{task}"] = plots.curves(task, lines, ("step", "score"))
+    return drawn
+
+
+def _points(found: Results, family: str, scores: dict[str, Array]) -> list[Point]:
+    points = []
+    for algorithm, matrix in scores.items():
+        published = found.published.get((f"{family} average", algorithm))
+        value = None if published is None else published[0]
+        mean, low, high = _aggregate(stats.mean, matrix)
+        points.append(Point(found.columns[algorithm], mean, low, high, value))
+    return points
+
+
+def _profile(look: plots.Look, matrix: Array) -> Line:
+    thresholds = np.linspace(0.0, 110.0, 56)
+    low, high = stats.bounds(stats.performance_profile(_resample(matrix), thresholds))
+    profile = stats.performance_profile(matrix, thresholds)
+    return Line(look, thresholds, *map(plots.rounded, (profile, low, high)))
+
+
+def _curve(look: plots.Look, curve: pd.DataFrame) -> Line:
+    """Means over seeds; the band is each evaluation's interval, and none for a single seed."""
+    scores = curve.to_numpy()
+    bounds = np.array([stats.cell_interval(seeds) for seeds in scores.T])
+    mean = scores.mean(axis=0)
+    low, high = np.where(np.isfinite(bounds.T), bounds.T, mean)
+    # Wider than any score can be, an interval of few seeds would hide all the other curves.
+    low, high = np.clip(low, -20.0, 140.0), np.clip(high, -20.0, 140.0)
+    return Line(look, curve.columns.to_numpy(), *map(plots.rounded, (mean, low, high)))
+
+
+def _resample(matrix: Array) -> Array:
+    return stats.resample(matrix, np.random.default_rng(SEED))
+
+
+def _aggregate(statistic: stats.Statistic, matrix: Array) -> tuple[float, float, float]:
+    """The statistic with the ends of its interval."""
+    low, high = stats.bounds(statistic(_resample(matrix)))
+    value, low, high = plots.rounded(np.array([statistic(matrix), low, high])).tolist()
+    return value, low, high
+
+
+def build(folder: Path) -> dict[str, str]:
+    """File name -> content of what this module makes of ``folder``'s raw rows."""
+    found = read(folder)
+    drawn = figures(found)
+    files = {PAGE: _render(found, drawn, folder)}
+    if "dichotomy" in drawn:
+        files[PICTURE] = plots.svg(drawn["dichotomy"], "dichotomy")
+    return files
+
+
+def write(folder: Path) -> Path:
+    """Write the page and the picture of ``folder``; returns the page's path."""
+    for name, text in build(folder).items():
+        results.write_text(folder / name, text)
+    return folder / PAGE
+
+
+def write_plots(folder: Path, target: Path) -> list[Path]:
+    """Write every picture of ``folder`` into ``target`` as SVG and PNG."""
+    written = []
+    for name, figure in figures(read(folder)).items():
+        results.write_text(target / f"{name}.svg", plots.svg(figure, name))
+        results.write_bytes(target / f"{name}.png", plots.png(figure))
+        written += [target / f"{name}.svg", target / f"{name}.png"]
+    return written
+
+
+def stale(folder: Path) -> list[Path]:
+    """The page and the picture of ``folder``, where a page was made and is not what they give."""
+    if not (folder / PAGE).exists():
+        return []
+    return results.differing(folder, build(folder))
+
+
+def _render(found: Results, drawn: dict[str, Figure], folder: Path) -> str:
+    families = matrices(found)
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+        keep_trailing_newline=True,
+    )
+    compared = compare.compare(found.summary)
+    several = any(curve.shape[1] > 1 for curve in found.curves.values())
+    return environment.get_template("page.html.jinja").render(
+        title=f"{folder.parent.name}, {folder.name}",
+        columns=_columns(found),
+        sides=[
+            (side, len(list(g))) for side, g in groupby(c.style for c in found.columns.values())
+        ],
+        families=[_family(found, family) for family in FAMILIES],
+        leads=[_lead(found, family, scores) for family, scores in families.items()],
+        aggregates=[_aggregates(found, family, scores) for family, scores in families.items()],
+        improvements=[_improvements(found, family, scores) for family, scores in families.items()],
+        pictures={name: _inline(name, f) for name, f in drawn.items() if name != "dichotomy"},
+        several=several,
+        description=table.describe(found.summary),
+        notes=table.notes(found.summary, found.columns),
+        details={name: _details(found, name, compared) for name in found.provenance},
+        verdict=compare.summary(compared),
+        confidence=f"{100 * stats.CONFIDENCE:.0f} %",
+        resamples=f"{stats.NUM_RESAMPLES:,}",
+        optimal=f"{stats.OPTIMAL:.0f}",
+    )
+
+
+def _columns(found: Results) -> list[dict[str, Any]]:
+    looks = plots.looks(found.columns)
+    return [
+        {
+            "name": name,
+            "title": column.title,
+            "side": _side(column),
+            "style": column.style,
+            "told": column.told,
+            "look": looks[name],
+        }
+        for name, column in found.columns.items()
+    ]
+
+
+def _side(column: Column) -> str:
+    """The column's class in the page."""
+    return "rl" if column.style == "offline RL" else "bc"
+
+
+def _family(found: Results, family: str) -> dict[str, Any]:
+    """The rows of one family: a cell is its texts, or None where it was not run."""
+    cells = {(row.task, row.algorithm): row for row in found.summary.itertuples()}
+    tasks = [name for name, task in TASKS.items() if task.family == family]
+    shown = [task for task in tasks if any((task, a) in cells for a in found.columns)]
+    rows = []
+    for task in shown:
+        row = []
+        for algorithm in found.columns:
+            cell: Any = cells.get((task, algorithm))
+            ours = None
+            if cell is not None:
+                deviation = "" if np.isnan(cell.std) else f"{cell.std:.1f}"
+                ours = {"mean": f"{cell.mean:.1f}", "std": deviation, "score": f"{cell.mean:.3f}"}
+            row.append({"ours": ours, "published": _published(found, task, algorithm)})
+        rows.append({"task": task, "cells": row})
+    average = f"{family} average"
+    averages = []
+    for algorithm in found.columns:
+        means: Any = [cells[task, algorithm].mean for task in tasks if (task, algorithm) in cells]
+        complete = len(means) == len(tasks)
+        averages.append(
+            {
+                "mean": f"{np.mean(means):.1f}" if complete else "",
+                "published": _published(found, average, algorithm),
+            }
+        )
+    return {"name": family, "rows": rows, "averages": averages}
+
+
+def _published(found: Results, name: str, algorithm: str) -> dict[str, str] | None:
+    score = found.published.get((name, algorithm))
+    return None if score is None else {"score": f"{score[0]:.1f}", "version": score[1]}
+
+
+def _lead(found: Results, family: str, scores: dict[str, Array]) -> dict[str, Any]:
+    """The best of either side on ``family``, with its interval, and how sure the order is."""
+    sides = []
+    for style in dict.fromkeys(column.style for column in found.columns.values()):
+        names = [a for a in scores if found.columns[a].style == style]
+        if names:
+            best = max(names, key=lambda name: float(stats.mean(scores[name])))
+            mean, low, high = _aggregate(stats.mean, scores[best])
+            column = found.columns[best]
+            interval = f"{low:.1f} to {high:.1f}"
+            sides.append(
+                {
+                    "style": style,
+                    "side": _side(column),
+                    "title": column.title,
+                    "mean": f"{mean:.1f}",
+                    "interval": interval,
+                }
+            )
+    return {"family": family, "sides": sides}
+
+
+def _aggregates(found: Results, family: str, scores: dict[str, Array]) -> dict[str, Any]:
+    rows = []
+    for algorithm, matrix in scores.items():
+        cells = [_aggregate(statistic, matrix) for statistic in stats.AGGREGATES.values()]
+        texts = [
+            {"value": f"{v:.1f}", "interval": f"{low:.1f} to {high:.1f}", "score": f"{v:.3f}"}
+            for v, low, high in cells
+        ]
+        column = found.columns[algorithm]
+        rows.append({"title": column.title, "side": _side(column), "cells": texts})
+    return {"family": family, "statistics": list(stats.AGGREGATES), "rows": rows}
+
+
+def _improvements(found: Results, family: str, scores: dict[str, Array]) -> dict[str, Any]:
+    """Probability that a run of the row's method beats one of the column's, for every pair."""
+    resampled = {
+        # Two methods' seeds are drawn apart from each other.
+        name: stats.resample(matrix, np.random.default_rng([SEED, index]))
+        for index, (name, matrix) in enumerate(scores.items())
+    }
+    rows = []
+    for ours, matrix in scores.items():
+        cells: list[dict[str, Any] | None] = []
+        for theirs, other in scores.items():
+            if ours == theirs:
+                cells.append(None)
+                continue
+            value = float(stats.probability_of_improvement(matrix, other))
+            draws = stats.probability_of_improvement(resampled[ours], resampled[theirs])
+            low, high = plots.rounded(np.array(stats.bounds(draws))).tolist()
+            cells.append(
+                {
+                    "value": f"{value:.2f}",
+                    "interval": f"{low:.2f} to {high:.2f}",
+                    "sure": not low <= 0.5 <= high,
+                    "shade": f"{value:.2f}",
+                }
+            )
+        column = found.columns[ours]
+        rows.append({"title": column.title, "side": _side(column), "cells": cells})
+    return {"family": family, "rows": rows}
+
+
+def _inline(name: str, figure: Figure) -> str:
+    kind, _, what = name.partition("-")
+    labels = {
+        "dichotomy": f"Mean score of each method on {what}; the numbers are under Aggregates.",
+        "profile": f"Share of runs on {what} above each score, a line for each method.",
+        "curve": f"Score on {what} over training steps, a line for each method.",
+    }
+    return plots.inline(figure, name, labels[kind])
+
+
+def _details(found: Results, name: str, compared: pd.DataFrame) -> list[Any]:
+    """What a cell opens: (heading, rows of texts) each, the first of them its title."""
+    facts = found.provenance[name]
+    task, algorithm = facts["task"]["name"], facts["algorithm"]
+    curve = found.curves[task, algorithm]
+    lasts = stats.last(curve)
+    low, high = stats.cell_interval(lasts)
+    scores = [["mean of the last evaluation", f"{lasts.mean():.2f}"]]
+    if len(lasts) > 1:
+        scores.append(["95 % interval (Student's t)", f"{low:.2f} to {high:.2f}"])
+    if curve.shape[1] > 1:
+        few = min(LAST_EVALUATIONS, curve.shape[1])
+        text = f"{stats.mean_of_last(curve, few).mean():.2f}"
+        scores.append([f"mean of the last {few} evaluations", text])
+        text = f"{stats.best(curve).mean():.2f}, picked by the score itself: biased upwards"
+        scores.append(["best evaluation of each seed", text])
+    seeds = zip(curve.index, lasts, strict=True)
+    scores += [[f"seed {seed}", f"{score:.2f}"] for seed, score in seeds]
+    mine = compared[(compared["task"] == task) & (compared["algorithm"] == algorithm)]
+    printed = [
+        [row.source, f"{row.published:.1f}, {row.relation}, ours {row.difference:+.1f}"]
+        for row in mine.itertuples()
+    ]
+    part = lambda key: found_part if isinstance(found_part := facts.get(key), dict) else {}
+    dataset = part("dataset") | {"source": facts["settings"]["source"]}
+    run = {key: facts[key] for key in ("environment", "device", "commit") if key in facts}
+    return [
+        [f"{task}, {facts['title']}", [["folder", f"{task}/{algorithm}/{facts['hash']}"]]],
+        ["Scores", scores],
+        ["Published", printed],
+        ["Data", _texts(dataset)],
+        ["Settings", _texts(facts["settings"] | part("config"))],
+        ["Run", _texts(run | part("versions"))],
+    ]
+
+
+def _texts(values: dict[str, Any]) -> list[list[str]]:
+    join = lambda value: ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return [[key.replace("_", " "), join(value)] for key, value in values.items()]

@@ -1,0 +1,87 @@
+"""The doctor finds what would make numbers wrong, and says nothing else is."""
+
+import jax
+import numpy as np
+import pytest
+
+from bench import cli, doctor
+from bench.doctor import NOTE, OK, WRONG
+
+
+@pytest.fixture(scope="module")
+def findings(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MINARI_DATASETS_PATH", str(tmp_path_factory.mktemp("none")))
+        found = doctor.examine(tmp_path_factory.mktemp("results"))
+    return {finding.what: finding for finding in found}
+
+
+def test_a_machine_that_passes_the_tests_is_found_well(findings):
+    assert [what for what, finding in findings.items() if finding.verdict == WRONG] == []
+    assert findings["self-test"].verdict == findings["simulator"].verdict == OK
+
+
+def test_missing_data_is_a_note_for_they_are_collected_when_needed(findings):
+    assert findings["data"][:] == (NOTE, "data", "0 of 15 datasets of profile quick")
+
+
+def test_every_finding_is_one_line_and_something_wrong_is_status_1(
+    tmp_path, monkeypatch, capsys, findings
+):
+    monkeypatch.setattr(doctor, "examine", lambda folder: list(findings.values()))
+    assert cli.main(["doctor", "--results", str(tmp_path)]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == len(findings) == 9
+    monkeypatch.setattr(doctor, "examine", lambda folder: [doctor.Finding(WRONG, "x", "y")])
+    assert cli.main(["doctor"]) == 1
+
+
+def test_a_simulator_that_differs_in_one_bit_is_wrong(monkeypatch):
+    class Off(doctor.get_task("hopper-medium").make_environment(1).__class__):
+        def step(self, actions, active):
+            observations, rewards, terminations = super().step(actions, active)
+            return np.nextafter(observations, np.inf), rewards, terminations
+
+    real = doctor.get_task("hopper-medium")
+
+    class Task:
+        gymnasium_id = real.gymnasium_id
+        make_environment = staticmethod(lambda num_envs: Off("hopper", num_envs, None))
+
+    monkeypatch.setattr(doctor, "get_task", lambda name: Task)
+    assert doctor._simulator().verdict == WRONG
+
+
+def test_a_method_that_learns_another_action_is_wrong(monkeypatch):
+    # Here the action to learn is 0.
+    monkeypatch.setattr(doctor.toy, "mixed_quality", doctor.toy.constant_reward)
+    assert doctor._learning()[:2] == (WRONG, "self-test")
+
+
+def test_double_precision_is_wrong():
+    with jax.enable_x64(True):
+        finding = doctor._settings()
+    assert finding.verdict == WRONG
+    assert "JAX_ENABLE_X64" in finding.text
+    assert doctor._settings().verdict == OK
+
+
+def test_packages_other_than_the_locked_ones_are_named(monkeypatch, tmp_path):
+    lock = doctor.LOCK.read_text()
+    assert doctor.locked_versions()["jax"]
+    monkeypatch.setattr(doctor, "LOCK", tmp_path / "lock")
+    assert doctor._packages().verdict == NOTE
+    (tmp_path / "lock").write_text(lock.replace("\nmujoco==", "\nmujoco==0."))
+    finding = doctor._packages()
+    assert finding.verdict == NOTE
+    assert "mujoco " in finding.text
+    monkeypatch.setattr(doctor, "PACKAGES", ("jax", "no-such-package"))
+    assert doctor._packages().verdict == WRONG
+
+
+def test_a_half_written_dataset_is_wrong(monkeypatch, tmp_path):
+    monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path))
+    recipe = doctor.Recipe(doctor.TASKS["hopper-medium"], 0.08)
+    doctor.dataset_folder(recipe.dataset_id).mkdir(parents=True)
+    finding = doctor._data()
+    assert finding.verdict == WRONG
+    assert "half written" in finding.text

@@ -1,0 +1,283 @@
+"""What goes wrong on real machines: damaged files, full disks, losses of NaN, two at once."""
+
+import ast
+import dataclasses
+import json
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from algos.registry import ALGORITHMS
+from bench import cell as cells
+from bench import checkpoint, cli, grid, results
+from bench.profiles import PROFILES
+from envs.behaviour import policy
+from envs.behaviour.recipes import Recipe
+from envs.datasets import SOURCES
+from envs.registry import TASKS, get_task
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def plan(algorithm="bc", **overrides):
+    task = get_task("hopper-medium")
+    return grid.plan(task, algorithm, PROFILES["smoke"], "regenerated", **overrides)
+
+
+def content(folder):
+    return {name: (folder / name).read_bytes() for name in ("evals.csv", "train.csv")}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(datasets, tmp_path_factory):
+    return content(cells.run(plan(), tmp_path_factory.mktemp("undisturbed")))
+
+
+@pytest.fixture
+def stopped(datasets, tmp_path, monkeypatch):
+    """A cell's folder as a power cut at its very end leaves it: two checkpoints, no DONE."""
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "clear", lambda folder: None)
+        folder = cells.run(plan(), tmp_path)
+    (folder / "DONE").unlink()
+    return folder
+
+
+def checkpoints(folder):
+    """Newest first."""
+    return [path for _, _, path in checkpoint._list(folder / "checkpoint")]
+
+
+def go_on(folder):
+    """Run the cell of ``folder`` again; (its content, what was said, steps that were trained)."""
+    lines, steps = [], []
+    results_folder = folder.parents[4]
+    again = cells.run(
+        plan(),
+        results_folder,
+        report=lines.append,
+        progress=lambda step, total: steps.append(step),
+    )
+    assert again == folder
+    return content(folder), lines, steps
+
+
+def flip_a_byte(path):
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+def largest(folder):
+    return max(
+        (path for path in folder.rglob("*") if path.is_file()), key=lambda p: p.stat().st_size
+    )
+
+
+def test_two_checkpoints_are_kept_and_a_sound_one_is_gone_on_from_silently(stopped, undisturbed):
+    assert [path.name for path in checkpoints(stopped)] == ["0-200", "0-100"]
+    assert go_on(stopped) == (undisturbed, [], [])
+
+
+@pytest.mark.parametrize("damage", [flip_a_byte, cut, Path.unlink])
+def test_damage_to_the_newest_checkpoint_is_named_and_the_one_before_is_used(
+    stopped, undisturbed, damage
+):
+    newest = checkpoints(stopped)[0]
+    where = largest(newest)
+    damage(where)
+    found, lines, steps = go_on(stopped)
+    assert found == undisturbed
+    assert steps == [200]
+    name = where.relative_to(newest).as_posix()
+    reason = f"{name} is not what was written"
+    assert lines == [f"checkpoint {newest} cannot be used ({reason}); going back to the one before"]
+
+
+def test_damage_to_every_checkpoint_restarts_the_cell_and_says_so(stopped, undisturbed):
+    for path in checkpoints(stopped):
+        flip_a_byte(largest(path))
+    found, lines, steps = go_on(stopped)
+    assert found == undisturbed
+    assert steps == [100, 200]
+    assert len(lines) == 2
+    assert lines[1].endswith("the cell starts from nothing")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda manifest: manifest | {"format": 0}, "written with format 0, this is 1"),
+        (lambda manifest: manifest | {"orbax": "0.1"}, "written with orbax 0.1, this is "),
+        (lambda manifest: manifest | {"files": 3}, "its list of files is damaged"),
+        (lambda manifest: [], "its list of files is damaged"),
+        (lambda manifest: None, "its list of files is missing or damaged"),
+    ],
+)
+def test_a_checkpoint_of_another_version_is_named_and_not_used(
+    stopped, undisturbed, change, message
+):
+    where = checkpoint._manifest(checkpoints(stopped)[0])
+    changed = change(json.loads(where.read_text()))
+    where.write_text("{" if changed is None else json.dumps(changed))
+    found, lines, steps = go_on(stopped)
+    assert found == undisturbed
+    assert steps == [200]
+    assert len(lines) == 1
+    assert message in lines[0]
+
+
+def test_a_checkpoint_of_other_networks_is_not_used(datasets, tmp_path, monkeypatch, undisturbed):
+    other = plan(config=dataclasses.replace(plan().config, hidden_dims=(8, 8)))
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "clear", lambda folder: None)
+        wrong = cells.run(other, tmp_path / "other")
+    folder = cells.folder_of(plan(), tmp_path / "x")
+    folder.parent.mkdir(parents=True)
+    wrong.rename(folder)
+    (folder / "DONE").unlink()
+    found, lines, _ = go_on(folder)
+    assert found == undisturbed
+    assert len(lines) == 2
+    assert "written with arrays " in lines[0]
+
+
+def test_rows_that_are_gone_restart_the_cell_instead_of_leaving_it_with_fewer(stopped, undisturbed):
+    (stopped / "evals.csv").unlink()
+    found, lines, steps = go_on(stopped)
+    assert found == undisturbed
+    assert steps == [100, 200]
+    assert lines == ["hopper-medium/bc lacks rows of evals.csv; the cell starts from nothing"]
+
+
+def test_a_loss_of_nan_stops_its_cell_keeps_the_last_good_checkpoint_and_no_other_cell(
+    datasets, tmp_path, monkeypatch, capsys
+):
+    original = cells._metric_rows
+
+    def spoil(cell, step, metrics):
+        if cell.algorithm == "bc" and step == 200:
+            metrics = {name: values * np.nan for name, values in metrics.items()}
+        return original(cell, step, metrics)
+
+    arguments = ["grid", "--profile", "smoke", "--results", str(tmp_path), "--workers", "1"]
+    arguments += ["--tasks", "hopper-medium", "--algorithms", "bc", "bc_10pct"]
+    with monkeypatch.context() as patch:
+        patch.setattr(cells, "_metric_rows", spoil)
+        assert cli.main(arguments) == 1
+    error = capsys.readouterr().err
+    assert re.search(r"_loss of hopper-medium/bc, seed 0, is nan by step 200", error)
+    assert "Traceback" not in error
+    folder = cells.folder_of(plan(), tmp_path)
+    assert [path.name for path in checkpoints(folder)] == ["0-100"]
+    assert (cells.folder_of(plan("bc_10pct"), tmp_path) / "DONE").exists()
+    assert cli.main(arguments) == 0  # goes on from that checkpoint
+
+
+def test_a_clock_that_goes_backwards_changes_nothing(datasets, tmp_path, undisturbed, monkeypatch):
+    now = iter(range(2_000_000_000, 0, -100))
+    monkeypatch.setattr(time, "time", lambda: float(next(now)))
+    assert content(cells.run(plan(), tmp_path)) == undisturbed
+
+
+def test_a_disk_that_takes_no_more_bytes_is_one_line_and_nothing_is_half_written(
+    datasets, tmp_path
+):
+    command = [sys.executable, "-m", "bench", "grid", "--profile", "smoke", "--workers", "1"]
+    command += ["--tasks", "hopper-medium", "--algorithms", "bc", "--results", str(tmp_path)]
+    # No file may grow beyond a block, as on a full disk; the kernel says EFBIG for ENOSPC.
+    full = ["sh", "-c", 'ulimit -S -f 1; exec "$@"', "sh", *command]
+    done = subprocess.run(full, capture_output=True, text=True, check=False)
+    assert done.returncode == 1, done.stderr
+    assert "error: cannot write" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list(tmp_path.rglob("*.tmp"))
+    assert subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
+PUBLISH = """
+import sys
+from pathlib import Path
+import pandas as pd
+from bench import results
+folder, task = Path(sys.argv[1]), sys.argv[2]
+for number in range(10):
+    row = (task, f"method{number}", 0, 10, 0, 1.0, 5)
+    rows = pd.DataFrame([row], columns=list(results.SCORE_COLUMNS))
+    with results.locked(folder / ".lock", "it", lambda line: None):
+        results.publish(folder, rows, {f"{task}/method{number}": {}}, [])
+"""
+
+
+def test_two_grids_that_publish_at_once_lose_no_cell(tmp_path):
+    command = [sys.executable, "-c", PUBLISH, str(tmp_path)]
+    running = [subprocess.Popen([*command, task], cwd=ROOT) for task in ("a", "b")]
+    assert [process.wait() for process in running] == [0, 0]
+    scores = results.read_rows(tmp_path / "scores.csv", results.SCORE_COLUMNS)
+    names = {f"{task}/method{number}" for task in ("a", "b") for number in range(10)}
+    assert set(results.cell_names(scores)) == names
+    assert set(results.read_json(tmp_path / "provenance.json")) == names
+
+
+def test_a_grid_holds_the_lock_while_it_publishes(datasets, tmp_path, monkeypatch):
+    held = []
+    publish = grid.publish
+
+    def look(rows, provenance, folder):
+        code = "import fcntl, sys; fcntl.flock(open(sys.argv[1], 'w'), fcntl.LOCK_EX | 4)"
+        lock = str(folder / ".lock")
+        done = subprocess.run([sys.executable, "-c", code, lock], capture_output=True, check=False)
+        held.append(b"BlockingIOError" in done.stderr)
+        publish(rows, provenance, folder)
+
+    monkeypatch.setattr(grid, "publish", look)
+    arguments = ["grid", "--profile", "smoke", "--results", str(tmp_path), "--workers", "1"]
+    assert cli.main([*arguments, "--tasks", "hopper-medium", "--algorithms", "bc"]) == 0
+    assert held == [True]
+
+
+@pytest.mark.parametrize("name", ["../../etc", "/etc/passwd", "hopper-medium/..", "..\\x", ""])
+def test_a_name_that_leads_out_of_its_folder_is_refused(name, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for option in ("--tasks", "--algorithms", "--profile", "--source"):
+        assert cli.main(["grid", option, name]) == 2
+        assert repr(name) in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_every_name_that_becomes_a_path_is_a_plain_one():
+    ids = [Recipe(task, 1.0).dataset_id.split("/")[-1] for task in TASKS.values()]
+    for name in [*TASKS, *ALGORITHMS, *PROFILES, *SOURCES, *ids]:
+        assert re.fullmatch(r"[a-z0-9][a-z0-9_-]*", name), name
+
+
+def test_no_pickle_is_ever_read():
+    for path in [*ROOT.glob("bench/*.py"), *ROOT.glob("algos/*.py"), *ROOT.glob("envs/**/*.py")]:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                modules = {alias.name for alias in node.names} | {getattr(node, "module", None)}
+                forbidden = {"pickle", "cloudpickle", "dill", "joblib", "shelve", "marshal"}
+                assert not modules & forbidden, path
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+                called = ast.unparse(node.func)
+                assert called not in ("pd.read_pickle", "np.fromfile"), path
+                if called == "np.load":
+                    keywords = {
+                        keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords
+                    }
+                    assert keywords.get("allow_pickle") == "False", path
+
+
+def test_a_policy_file_with_objects_in_it_is_refused(tmp_path):
+    np.savez(tmp_path / "evil.npz", **{"kernel0": np.array([{"run": "me"}], dtype=object)})
+    with pytest.raises(ValueError, match="allow_pickle=False"):
+        policy.load("evil", tmp_path)

@@ -1,0 +1,300 @@
+"""The page: the same bytes, nothing from outside, and alive in a real browser."""
+
+import json
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bench import cli, plots, report, results, stats, table
+from envs.registry import TASKS
+
+METHODS = {"bc": ("BC", "imitation"), "dt": ("D<T>", "imitation"), "iql": ("IQL", "offline RL")}
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+
+
+def write_scores(folder, tasks=TASKS, steps=(50, 100), seeds=(0, 1, 2)):
+    """Raw rows of every method on ``tasks``: method number i scores about 20 (i + 1) at the end."""
+    generator = np.random.default_rng(0)
+    rows, provenance = [], {}
+    for task in tasks:
+        low, high = TASKS[task].reference_returns
+        for index, (name, (title, style)) in enumerate(METHODS.items()):
+            provenance[f"{task}/{name}"] = {
+                "task": {"name": task},
+                "algorithm": name,
+                "title": title,
+                "style": style,
+                "told": "nothing",
+                "config": {"hidden_dims": [8, 8], "learning_rate": 1e-3},
+                "settings": {"seeds": list(seeds), "num_episodes": 1, "source": "regenerated"},
+                "dataset": {"dataset_id": "a</script><b>", "hash": "f" * 64},
+                "versions": {"jax": "1.2.3"},
+                "environment": "Some-v4",
+                "device": "cpu: cpu",
+                "commit": "c0ffee",
+                "hash": "0123456789ab",
+            }
+            for step in steps:
+                for seed in seeds:
+                    score = (20 * (index + 1) + generator.normal()) * step / max(steps)
+                    value = low + score / 100 * (high - low)
+                    rows.append((task, name, seed, step, 0, value, 5))
+    frame = pd.DataFrame(rows, columns=list(results.SCORE_COLUMNS))
+    results.publish(folder, frame, provenance, [])
+    return folder
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    root = tmp_path_factory.mktemp("report")
+    folder = write_scores(root / "regenerated" / "quick")
+    table.write(folder)
+    report.write(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def page(folder):
+    return (folder / report.PAGE).read_text()
+
+
+class Outline(HTMLParser):
+    """Every tag with its attributes, checked to be closed in order."""
+
+    EMPTY = ("meta", "link", "br")
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.tags = [], []
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+        if tag not in self.EMPTY:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+@pytest.fixture(scope="module")
+def outline(page):
+    parser = Outline()
+    parser.feed(page)
+    assert parser.open == []
+    return parser.tags
+
+
+def test_the_page_and_the_picture_are_the_same_bytes_again_and_a_change_is_found(folder):
+    again = report.build(folder)
+    for name, text in again.items():
+        assert (folder / name).read_bytes() == text.encode()
+    assert sorted(again) == ["dichotomy.svg", "report.html"]
+    assert report.stale(folder) == []
+    where = folder / report.PICTURE
+    where.write_text(again[report.PICTURE] + "\n")
+    assert report.stale(folder) == [where]
+    where.write_text(again[report.PICTURE])
+
+
+def test_a_folder_without_a_page_has_no_stale_one(tmp_path):
+    assert report.stale(write_scores(tmp_path / "regenerated" / "quick")) == []
+
+
+def test_table_check_looks_at_the_page_as_well(tmp_path, capsys):
+    where = write_scores(tmp_path / "regenerated" / "quick", ["hopper-medium"], (100,))
+    check = ["table", "--check", "--results", str(tmp_path)]
+    assert cli.main(["report", "--results", str(tmp_path)]) == 0
+    assert cli.main(check) == 0
+    (where / report.PAGE).write_text("old")
+    assert cli.main(check) == 1
+    assert (
+        "report.html is not what its scores give; run: rl-or-bc report" in capsys.readouterr().err
+    )
+    assert cli.main(["report", "--results", str(tmp_path)]) == 0
+    assert cli.main(check) == 0
+
+
+def test_nothing_in_the_page_leads_outside(outline, page):
+    for tag, attributes in outline:
+        for name in ("src", "href", "xlink:href", "data", "action"):
+            assert attributes.get(name, "#").startswith(("#", "data:,")), (tag, attributes)
+    assert "@import" not in page
+    assert not re.search(r"url\((?!#)", page)
+
+
+def test_no_two_elements_share_an_id_and_every_reference_leads_to_one(outline, page):
+    ids = [attributes["id"] for _, attributes in outline if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    wanted = set(re.findall(r"url\(#([^)]+)\)", page))
+    for _, attributes in outline:
+        wanted |= {attributes[n] for n in ("aria-labelledby",) if n in attributes}
+        wanted |= {
+            attributes[n][1:] for n in ("href", "xlink:href") if "#" in attributes.get(n, "")
+        }
+    # The dialog's title is made when it opens.
+    assert wanted - {"details-title"} <= set(ids)
+
+
+def test_tables_have_captions_and_scopes_and_figures_have_names(outline):
+    count = lambda name: sum(tag == name for tag, _ in outline)
+    assert count("table") == count("caption") == 5
+    assert all("scope" in attributes for tag, attributes in outline if tag == "th")
+    svgs = [a for tag, a in outline if tag == "svg" and "aria-hidden" not in a]
+    assert len(svgs) == 2 + 2 + len(TASKS)
+    assert all(a["role"] == "img" and a["aria-label"] for a in svgs)
+    sortable = [a for tag, a in outline if tag == "th" and "aria-sort" in a]
+    assert len(sortable) == 1 + len(METHODS)
+
+
+def test_every_cell_can_be_pressed_and_offline_rl_is_tinted(outline):
+    cells = [a["data-cell"] for tag, a in outline if "data-cell" in a]
+    assert cells == [f"{task}/{name}" for task in TASKS for name in METHODS]
+    tinted = [a for tag, a in outline if tag == "td" and a.get("class") == "rl"]
+    assert len(tinted) == len(TASKS) + 2  # and both averages
+
+
+def test_a_cells_origin_and_statistics_are_in_the_page_and_cannot_end_its_script(page):
+    text = re.search(r'id="provenance">(.*?)</script>', page, re.DOTALL)[1]
+    details = json.loads(text)
+    assert set(details) == {f"{task}/{name}" for task in TASKS for name in METHODS}
+    sections = {heading: dict(pairs) for heading, pairs in details["hopper-medium/iql"]}
+    assert sections["Data"]["dataset id"] == "a</script><b>"
+    assert sections["Run"]["commit"] == "c0ffee"
+    assert sections["Settings"]["hidden dims"] == "8, 8"
+    assert float(sections["Scores"]["mean of the last evaluation"]) == pytest.approx(60, abs=2)
+    assert float(sections["Scores"]["mean of the last 2 evaluations"]) == pytest.approx(45, abs=2)
+    assert sections["Scores"]["best evaluation of each seed"].endswith("biased upwards")
+    assert any("other data" in text for text in sections["Published"].values())
+    assert "D&lt;T&gt;" in page
+    assert "D<T>" not in page.replace(text, "")
+
+
+def test_the_dichotomy_shows_the_means_and_intervals_of_the_statistics(folder):
+    found = report.read(folder)
+    scores = report.matrices(found)["antmaze"]["iql"]
+    assert scores.shape == (3, 6)
+    point = report._points(found, "antmaze", {"iql": scores})[0]
+    assert point.mean == pytest.approx(stats.mean(scores), abs=1e-3)
+    assert point.low < point.mean < point.high
+    assert point.published == pytest.approx(378.0 / 6)
+
+
+def test_a_part_of_the_grid_makes_a_page_without_averages(tmp_path):
+    folder = write_scores(tmp_path / "regenerated" / "quick", ["hopper-medium"], (100,), (0,))
+    text = report.build(folder)
+    assert sorted(text) == ["report.html"]
+    assert "The dichotomy" not in text["report.html"]
+    assert "Learning curves" not in text["report.html"]
+    assert "hopper-medium/iql" in text["report.html"]
+
+
+def test_plots_are_written_as_svg_and_png_and_are_the_same_again(tmp_path, capsys):
+    antmazes = [name for name, task in TASKS.items() if task.family == "antmaze"]
+    where = write_scores(tmp_path / "regenerated" / "quick", antmazes, (100,))
+    for name in ("a", "b"):
+        arguments = ["report", "--results", str(tmp_path), "--plots", str(tmp_path / name)]
+        assert cli.main(arguments) == 0
+    assert "6 pictures: " in capsys.readouterr().out
+    first, second = (sorted((tmp_path / name).rglob("*.*g")) for name in ("a", "b"))
+    names = ["dichotomy-antmaze", "dichotomy", "profile-antmaze"]
+    assert sorted({path.stem for path in first}) == sorted(names)
+    assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]
+    pngs = [path for path in first if path.suffix == ".png"]
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in pngs)
+    assert (where / report.PICTURE).exists()
+
+
+def test_each_method_has_a_look_of_its_own_even_when_there_are_many():
+    columns = {str(i): table.Column(str(i), "offline RL", "nothing") for i in range(12)}
+    looks = plots.looks(columns)
+    assert len(set(looks.values())) == 12
+
+
+# The page's own script runs first, then this one, which does what a reader does.
+ACTIONS = """
+const seen = {};
+const bodies = document.querySelectorAll("#scores tbody");
+const rows = (i) => [...bodies[i].rows].map((row) => row.cells[0].textContent);
+const press = (selector) => document.querySelector(selector).click();
+seen.before = rows(0);
+press('[data-sort="2"]');
+seen.sort = document.querySelector('[data-sort="2"]').closest("th").getAttribute("aria-sort");
+seen.status = document.getElementById("status").textContent;
+seen.descending = [...bodies[0].querySelectorAll("[data-task]")]
+  .map((row) => Number(row.cells[3].dataset.score));
+seen.last = rows(0).at(-1);
+press('[data-sort="2"]');
+seen.ascending = [...bodies[0].querySelectorAll("[data-task]")]
+  .map((row) => Number(row.cells[3].dataset.score));
+press('[data-sort="task"]');
+seen.tasks = rows(1).slice(0, -1);
+seen.sorted = document.querySelectorAll('[aria-sort="none"]').length;
+const cell = document.querySelector('[data-cell="hopper-medium/iql"]');
+cell.focus();
+cell.click();
+seen.open = document.getElementById("details").open;
+seen.title = document.getElementById("details-title").textContent;
+seen.text = document.getElementById("details-body").textContent;
+document.querySelector("dialog form button").click();
+seen.closed = !document.getElementById("details").open;
+seen.focus = document.activeElement === cell;
+seen.wide = document.documentElement.scrollWidth - document.documentElement.clientWidth;
+const out = document.createElement("pre");
+out.id = "seen";
+out.textContent = JSON.stringify(seen);
+document.body.append(out);
+"""
+
+
+def browse(path, width=1280):
+    """The page's DOM after its scripts ran, and what the console said."""
+    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if browser is None:
+        pytest.skip(f"no browser found ({', '.join(BROWSERS)}); install Debian's chromium")
+    command = [browser, "--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr"]
+    command += [f"--window-size={width},900", f"--user-data-dir={path.parent / 'profile'}"]
+    command += ["--disable-background-networking", "--dump-dom", path.as_uri()]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    return done.stdout, [line for line in done.stderr.splitlines() if "CONSOLE" in line]
+
+
+@pytest.mark.parametrize("width", [1280, 500])
+def test_in_a_browser_the_page_sorts_opens_cells_and_says_no_error(page, tmp_path, width):
+    path = tmp_path / "page.html"
+    path.write_text(page.replace("</body>", f"<script>{ACTIONS}</script></body>"))
+    dom, console = browse(path, width)
+    assert console == []
+    seen = json.loads(re.search(r'<pre id="seen">(.*?)</pre>', dom, re.DOTALL)[1])
+    locomotion = [name for name, task in TASKS.items() if task.family == "locomotion"]
+    assert seen["before"] == [*locomotion, "locomotion average"]
+    assert seen["sort"] == "descending"
+    assert seen["status"] == "sorted by IQL, descending"
+    assert seen["descending"] == sorted(seen["ascending"], reverse=True)
+    assert seen["ascending"] == sorted(seen["ascending"])
+    assert len(seen["ascending"]) == len(locomotion)
+    assert seen["last"] == "locomotion average"
+    assert seen["tasks"] == sorted(set(TASKS) - set(locomotion))
+    assert seen["sorted"] == len(METHODS)
+    assert seen["open"]
+    assert seen["closed"]
+    assert seen["focus"]
+    assert seen["title"] == "hopper-medium, IQL"
+    assert "c0ffee" in seen["text"]
+    assert seen["wide"] <= 0  # nothing but the tables themselves scrolls sideways
+
+
+@pytest.mark.parametrize(
+    "spoiler", ["<img src='http://127.0.0.1:9/x.png'>", "<script>x()</script>"]
+)
+def test_the_browser_would_report_a_request_or_an_error(page, tmp_path, spoiler):
+    path = tmp_path / "page.html"
+    path.write_text(page.replace("</body>", f"{spoiler}</body>"))
+    assert browse(path)[1]
