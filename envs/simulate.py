@@ -50,6 +50,10 @@ class Simulator:
         """Seconds of simulated time in one step."""
         return self.model.opt.timestep * self.frame_skip
 
+    def states(self) -> Array:
+        """``[N, nq + nv]`` positions, then velocities, of every lane: a new array."""
+        return np.concatenate([self.qpos, self.qvel], axis=1)
+
     def pair_lanes(self, lanes: Array | None, values: Array) -> list[tuple[int, int]]:
         """(lane, value) for each of ``values`` ``[L]``; ``lanes`` None means all, in order."""
         lanes = np.arange(self.num_envs) if lanes is None else lanes
