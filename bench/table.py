@@ -36,6 +36,7 @@ TABLE_COLUMNS = (
 
 # Kept with the code, not with a user's results.
 PUBLISHED = Path(__file__).parent.parent / "results" / "published.csv"
+NOT_IN_POST = "not in the post"
 # The papers that the post names for its numbers; published.csv holds other reports as well.
 POST_SOURCES = ("arXiv:2110.06169 Table 1", "arXiv:2112.10751")
 
@@ -117,11 +118,13 @@ def render_markdown(summary: pd.DataFrame, columns: dict[str, Column], published
     for family in FAMILIES:
         tasks = [name for name, task in TASKS.items() if task.family == family]
         shown = [task for task in tasks if any((task, a) in cells for a in columns)]
+        if shown and not TASKS[shown[0]].in_post:
+            lines.append(_line(f"*{NOT_IN_POST}*", [""] * len(columns)))
         for task in shown:
             lines.append(_line(task, [_text(cells.get((task, a))) for a in columns]))
             lines += _published_lines(task, columns, published)
         if shown:
-            average = f"{family} average"
+            average = average_name(family)
             ours = [_average(cells.get((task, a)) for task in tasks) for a in columns]
             lines.append(
                 _line(f"**{average}**", [text if text == "-" else f"**{text}**" for text in ours])
@@ -144,6 +147,8 @@ def render_text(summary: pd.DataFrame, columns: dict[str, Column]) -> Table:
     for family in FAMILIES:
         tasks = [name for name, task in TASKS.items() if task.family == family]
         shown = [task for task in tasks if any((task, a) in cells for a in columns)]
+        if shown and not TASKS[shown[0]].in_post:
+            text.add_row(f"{NOT_IN_POST}:", style="italic")
         for task in shown:
             row = [cells.get((task, a)) for a in columns]
             text.add_row(task, *("-" if cell is None else f"{cell.mean:.1f}" for cell in row))
@@ -151,6 +156,12 @@ def render_text(summary: pd.DataFrame, columns: dict[str, Column]) -> Table:
             ours = [_average(cells.get((task, a)) for task in tasks) for a in columns]
             text.add_row(f"{family} average", *ours, style="bold")
     return text
+
+
+def average_name(family: str) -> str:
+    """What the line of a family's average is called; Table 1 has no line for pointmaze."""
+    in_post = all(task.in_post for task in TASKS.values() if task.family == family)
+    return f"{family} average" if in_post else f"{family} average, {NOT_IN_POST}"
 
 
 def read_published() -> Published:
@@ -195,7 +206,8 @@ def build(folder: Path) -> dict[str, str]:
     published = read_published()
     keys = zip(summary["task"], summary["algorithm"], strict=True)
     scores = [published.get(key, (np.nan, ""))[0] for key in keys]
-    with_published = summary.assign(published=scores)
+    in_post = [TASKS[task].in_post for task in summary["task"]]
+    with_published = summary.assign(published=scores, in_post=in_post)
     return {
         "table1.csv": with_published.to_csv(index=False, float_format="%.4f", lineterminator="\n"),
         "table1.md": render_markdown(summary, columns, published),
