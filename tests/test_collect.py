@@ -352,3 +352,12 @@ def test_the_description_has_the_datasets_numbers():
     low, high = WALKER.task.reference_returns
     mean = 100.0 * (dataset.episode_returns.mean() - low) / (high - low)
     assert row["mean"] == pytest.approx(mean)
+
+
+def test_the_description_of_a_maze_counts_the_episodes_that_lead_from_start_to_goal(monkeypatch):
+    make(POINT, num_threads=1)
+    assert describe(POINT)[1]["start to goal"] == 0
+    monkeypatch.setattr(making, "count_solutions", lambda dataset, maze: (dataset.num_rows, maze))
+    assert describe(POINT)[1]["start to goal"] == (600, "medium")
+    make(WALKER, num_threads=1)
+    assert "start to goal" not in describe(WALKER)[1]
