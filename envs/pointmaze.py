@@ -26,8 +26,9 @@ from envs.types import Array
 _RADIUS = 0.4  # metres
 _MASS = 1.0  # kg
 _DAMPING = 4.0  # N s/m
-# Against walls. Measured: with none, cloning slides into the goal's corner by luck (10%BC 60 on
-# pointmaze-medium-play); with the ant's 1, IQL crawls along the walls (400 steps to the goal).
+# Against walls. Measured on first data: with none, cloning slides into the goal's corner by luck
+# (10%BC 60 on pointmaze-medium-play); with the ant's 1, IQL crawls along the walls (400 steps to
+# the goal).
 _FRICTION = 0.5
 _MAX_FORCE = 16.0  # N per axis
 
