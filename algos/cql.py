@@ -84,7 +84,7 @@ class Config(core.ValueConfig):
         )
         return dataclasses.replace(
             resized,
-            learning_rate=1e-3,
+            learning_rate=max(1e-3, self.learning_rate),
             actor_learning_rate=3e-4,
             num_samples=min(self.num_samples, 2),
             cloning_steps=round(cloning_share * num_steps),
@@ -95,6 +95,8 @@ class Config(core.ValueConfig):
 CONFIGS = {
     # Source: cql_antmaze_new.py and the authors' README; rewards are mapped in its loader.
     "antmaze": Config(target_gap=5.0, reward_transform="plus_minus_two"),
+    # Not published: rewards of the other methods, and less pressure, for their values are small.
+    "pointmaze": Config(conservative_weight=0.5, reward_transform="minus_one", **core.POINTMAZE),
 }
 
 

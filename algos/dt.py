@@ -102,6 +102,7 @@ class Config(core.Config):
 CONFIGS = {
     # Source: CORL, same commit as above.
     "antmaze": Config(return_scale=1.0),
+    "pointmaze": Config(return_scale=1.0),
 }
 
 

@@ -96,7 +96,7 @@ class Config(core.ValueConfig):
             hidden_dims=hidden_dims,
             behaviour_steps=behaviour_steps,
             sarsa_steps=max(1, num_steps // 2) if improves else num_steps - behaviour_steps,
-            learning_rate=1e-3,
+            learning_rate=max(1e-3, self.learning_rate),
             inverse_temperature=trust * self.inverse_temperature,
             kl_weight=self.kl_weight / trust,
             normalize_observations=True,
@@ -107,6 +107,8 @@ class Config(core.ValueConfig):
 CONFIGS = {
     # Source: none published; rewards and temperature of IQL, antmaze_config.py.
     "antmaze": Config(inverse_temperature=10.0, reward_transform="minus_one"),
+    # Not published; as IQL's.
+    "pointmaze": Config(inverse_temperature=50.0, reward_transform="minus_one", **core.POINTMAZE),
 }
 
 

@@ -305,9 +305,12 @@ def _data_info(args: DataInfoArgs) -> int:
 
     described = [describe(recipe) for recipe in _recipes(args)]
     for rows in zip(*described, strict=True):
-        _print_table(tuple(rows[0]), [tuple(row.values()) for row in rows])
+        # Mazes have a column more than locomotion.
+        header = max((tuple(row) for row in rows), key=len)
+        _print_table(header, [tuple(row.get(name, "") for name in header) for row in rows])
         print()
     print("10 % to 90 %: normalized scores of episodes; the rest in per cent")
+    print("start to goal: episodes that lead from the evaluation start to the evaluation goal")
     return 0
 
 

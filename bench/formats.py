@@ -59,7 +59,7 @@ def latex(summary: pd.DataFrame, columns: dict[str, Column], published: Publishe
         texts = [text.translate(_LATEX) for text in (row.title, *row.texts)]
         if row.kind == "average":
             texts = [rf"\textbf{{{text}}}" for text in texts]
-        elif row.kind == "published":
+        elif row.kind in ("published", "note"):
             texts = [rf"\textit{{{text}}}" if text else "" for text in texts]
         lines.append(" & ".join(texts) + r" \\")
     lines += [r"\bottomrule", r"\end{tabular}"]

@@ -59,7 +59,7 @@ PROFILES = {
         purpose="tests and CI: seconds a cell, learns next to nothing",
         num_seeds=2,
         sizes=dict.fromkeys(
-            ("locomotion", "antmaze"),
+            ("locomotion", "antmaze", "pointmaze"),
             Size(
                 scale=0.002,
                 num_steps=200,
@@ -90,6 +90,14 @@ PROFILES = {
                 num_evaluations=1,
                 num_episodes=5,
             ),
+            "pointmaze": Size(
+                scale=0.1,
+                num_steps=10_000,
+                batch_size=64,
+                hidden_dims=(64, 64),
+                num_evaluations=1,
+                num_episodes=20,
+            ),
         },
     ),
     "cpu": Profile(
@@ -112,6 +120,14 @@ PROFILES = {
                 num_evaluations=4,
                 num_episodes=50,
             ),
+            "pointmaze": Size(
+                scale=0.4,
+                num_steps=40_000,
+                batch_size=128,
+                hidden_dims=(128, 128),
+                num_evaluations=4,
+                num_episodes=50,
+            ),
         },
     ),
     "paper": Profile(
@@ -120,6 +136,7 @@ PROFILES = {
         sizes={
             "locomotion": Size(scale=1.0, num_evaluations=10, num_episodes=10),
             "antmaze": Size(scale=1.0, num_evaluations=10, num_episodes=100),
+            "pointmaze": Size(scale=1.0, num_evaluations=10, num_episodes=100),
         },
     ),
 }

@@ -250,7 +250,6 @@ def _family(found: Results, family: str) -> dict[str, Any]:
                 ours = {"mean": f"{cell.mean:.1f}", "std": deviation, "score": f"{cell.mean:.3f}"}
             row.append({"ours": ours, "published": _published(found, task, algorithm)})
         rows.append({"task": task, "cells": row})
-    average = f"{family} average"
     averages = []
     for algorithm in found.columns:
         means: Any = [cells[task, algorithm].mean for task in tasks if (task, algorithm) in cells]
@@ -258,10 +257,10 @@ def _family(found: Results, family: str) -> dict[str, Any]:
         averages.append(
             {
                 "mean": f"{np.mean(means):.1f}" if complete else "",
-                "published": _published(found, average, algorithm),
+                "published": _published(found, f"{family} average", algorithm),
             }
         )
-    return {"name": family, "rows": rows, "averages": averages}
+    return {"average": table.average_name(family), "rows": rows, "averages": averages}
 
 
 def _published(found: Results, name: str, algorithm: str) -> dict[str, str] | None:
@@ -288,7 +287,7 @@ def _lead(found: Results, family: str, scores: dict[str, Array]) -> dict[str, An
                     "interval": interval,
                 }
             )
-    return {"family": family, "sides": sides}
+    return {"family": family, "heading": table.with_note(family, family), "sides": sides}
 
 
 def _aggregates(found: Results, family: str, scores: dict[str, Array]) -> dict[str, Any]:

@@ -39,6 +39,7 @@ DOUBT_MARK = "†"  # beside a score whose data the user insisted on
 
 # Kept with the code, not with a user's results.
 PUBLISHED = Path(__file__).parent.parent / "results" / "published.csv"
+NOT_IN_POST = "not in the post"
 # The papers that the post names for its numbers; published.csv holds other reports as well.
 POST_SOURCES = ("arXiv:2110.06169 Table 1", "arXiv:2112.10751")
 
@@ -57,8 +58,9 @@ class Row(NamedTuple):
     """One line of the table.
 
     Attributes:
-        kind: ``task``, ``average`` of a family, or ``published`` under either.
-        name: task or family; for published scores, the version of D4RL's files.
+        kind: ``task``, ``average`` of a family, ``published`` under either, or ``note`` above a
+            family.
+        name: task, family or note; for published scores, the version of D4RL's files.
         family: task family.
         texts: per column; ``-`` for a cell that was not run, empty where nothing is published.
     """
@@ -135,12 +137,14 @@ def layout(summary: pd.DataFrame, columns: dict[str, Column], published: Publish
     for family in FAMILIES:
         tasks = [name for name, task in TASKS.items() if task.family == family]
         shown = [task for task in tasks if any((task, a) in cells for a in columns)]
+        if shown and not TASKS[shown[0]].in_post:
+            rows.append(Row("note", NOT_IN_POST, family, ("",) * len(columns)))
         for task in shown:
             ours = tuple(_text(cells.get((task, a))) for a in columns)
             rows.append(Row("task", task, family, ours))
             rows += _published_rows(task, family, columns, published)
         if shown:
-            average = f"{family} average"
+            average = average_name(family)
             ours = tuple(_average(cells.get((task, a)) for task in tasks) for a in columns)
             rows.append(Row("average", average, family, ours))
             rows += _published_rows(average, family, columns, published)
@@ -156,7 +160,7 @@ def render_markdown(summary: pd.DataFrame, columns: dict[str, Column], published
         "|---|" + "---:|" * len(columns),
         _line("", [f"*{column.style}*" for column in columns.values()]),
     ]
-    marks = {"task": "{}", "average": "**{}**", "published": "*{}*"}
+    marks = {"task": "{}", "average": "**{}**", "published": "*{}*", "note": "*{}*"}
     for row in layout(summary, columns, published):
         mark = lambda text, kind=row.kind: text if text in ("", "-") else marks[kind].format(text)
         lines.append(_line(mark(row.title), [mark(text) for text in row.texts]))
@@ -169,7 +173,8 @@ def render_csv(summary: pd.DataFrame, published: Published) -> str:
     """One line per cell: ``TABLE_COLUMNS`` and the published score, where there is one."""
     keys = zip(summary["task"], summary["algorithm"], strict=True)
     scores = [published.get(key, (np.nan, ""))[0] for key in keys]
-    rows = summary.assign(published=scores).replace([np.inf, -np.inf], np.nan)
+    in_post = [TASKS[task].in_post for task in summary["task"]]
+    rows = summary.assign(published=scores, in_post=in_post).replace([np.inf, -np.inf], np.nan)
     return rows.to_csv(index=False, float_format="%.4f", lineterminator="\n")
 
 
@@ -186,6 +191,8 @@ def render_text(summary: pd.DataFrame, columns: dict[str, Column]) -> Table:
     for family in FAMILIES:
         tasks = [name for name, task in TASKS.items() if task.family == family]
         shown = [task for task in tasks if any((task, a) in cells for a in columns)]
+        if shown and not TASKS[shown[0]].in_post:
+            text.add_row(f"{NOT_IN_POST}:", style="italic")
         for task in shown:
             row = [cells.get((task, a)) for a in columns]
             text.add_row(
@@ -196,6 +203,17 @@ def render_text(summary: pd.DataFrame, columns: dict[str, Column]) -> Table:
             ours = [_average(cells.get((task, a)) for task in tasks) for a in columns]
             text.add_row(f"{family} average", *ours, style="bold")
     return text
+
+
+def average_name(family: str) -> str:
+    """What the line of a family's average is called."""
+    return with_note(family, f"{family} average")
+
+
+def with_note(family: str, text: str) -> str:
+    """``text`` about a family, which says so if Table 1 has no such line."""
+    in_post = all(task.in_post for task in TASKS.values() if task.family == family)
+    return text if in_post else f"{text}, {NOT_IN_POST}"
 
 
 def read_published() -> Published:

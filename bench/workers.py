@@ -145,12 +145,12 @@ class _Todo:
         if last is not None and self._tasks.get(last.task.name):
             return self._tasks[last.task.name].popleft()
         tasks = {cell.task.name for cell in running}
-        environments = {cell.task.environment for cell in running}
+        environments = {cell.task.gymnasium_id for cell in running}
         best = min(
             filter(None, self._tasks.values()),
             key=lambda left: (
                 left[0].task.name in tasks,
-                left[0].task.environment in environments,
+                left[0].task.gymnasium_id in environments,
                 -len(left),
             ),
         )

@@ -25,7 +25,8 @@ import gymnasium
 import mujoco
 import numpy as np
 
-from envs.antmaze import CELL_SIZE, MAPS, MAX_EPISODE_STEPS, find_cells, restore_ants
+from envs.antmaze import ANT
+from envs.maze import CELL_SIZE, MAPS, find_cells
 from envs.scores import REFERENCE_RETURNS, TARGET_RETURNS
 from envs.simulate import Simulator
 from envs.types import Array, EnvSpec
@@ -53,7 +54,7 @@ class RoboticsAntMaze:
     def __init__(
         self, maze: str, num_envs: int, num_threads: int | None = None, *, show_goal: bool = False
     ) -> None:
-        """Build ``num_envs`` lanes of ``maze``, a key of ``envs.antmaze.MAPS``."""
+        """Build ``num_envs`` lanes of ``maze``, a key of ``envs.maze.MAPS``."""
         model = load_ant(maze)
         self._simulator = Simulator(model, num_envs, 5, num_threads)
         self._maze, self._show_goal = maze, show_goal
@@ -62,7 +63,7 @@ class RoboticsAntMaze:
         self.spec = EnvSpec(
             observation_dim=model.nq + model.nv + (2 if show_goal else 0),
             action_dim=model.nu,
-            max_episode_steps=MAX_EPISODE_STEPS[maze],
+            max_episode_steps=ANT.max_episode_steps[maze],
             goal_dim=2,
             reference_returns=REFERENCE_RETURNS["antmaze"],
             target_return=TARGET_RETURNS["antmaze"],
@@ -98,7 +99,7 @@ class RoboticsAntMaze:
 
     def restore(self, observations: Array) -> Array:
         """See ``envs.types.Environment``; goals are restored where they are shown."""
-        restore_ants(self._simulator, observations)
+        self._simulator.restore(observations)
         if self._show_goal:
             self._goals[:] = observations[:, -2:]
         return self._observations()

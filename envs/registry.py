@@ -1,4 +1,4 @@
-"""The tasks of Table 1, one row each."""
+"""The tasks, one row each: those of Table 1, and a companion family that is not in the post."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from typing import NamedTuple, TypeVar
 
 from envs.antmaze import AntMaze
 from envs.locomotion import VERSIONS, Locomotion
+from envs.maze import MAPS
+from envs.pointmaze import PointMaze
 from envs.scores import REFERENCE_RETURNS
 from envs.types import Environment, EnvSpec, InputError
 
@@ -40,8 +42,9 @@ class Task:
     Attributes:
         environment: name of the robot or of the maze.
         data: which behaviour made the data.
-        family: ``locomotion`` or ``antmaze``; picks the simulator and a method's Config.
-        num_rows: rows of D4RL's file, which is what scale 1 regenerates.
+        family: ``locomotion``, ``antmaze`` or ``pointmaze``; picks the simulator and a method's
+            Config.
+        num_rows: rows of D4RL's file, which is what scale 1 regenerates; pointmaze has antmaze's.
         reference_returns: (random, reference) returns, normalized scores 0 and 100.
     """
 
@@ -54,14 +57,25 @@ class Task:
     @property
     def name(self) -> str:
         """The task's name, such as ``hopper-medium`` or ``antmaze-umaze``."""
-        if self.family == "antmaze":
-            return "-".join(part for part in ("antmaze", self.environment, self.data) if part)
+        if self.is_maze:
+            return "-".join(part for part in (self.family, self.environment, self.data) if part)
         return f"{self.environment}-{self.data}"
+
+    @property
+    def is_maze(self) -> bool:
+        """Whether an episode is a way to a goal, worth 1."""
+        return self.environment in MAPS
+
+    @property
+    def in_post(self) -> bool:
+        """Whether the post's Table 1 has it."""
+        return self.family != "pointmaze"
 
     @property
     def gymnasium_id(self) -> str:
         """The gymnasium environment with the same rules."""
-        return _GYMNASIUM_IDS[self.environment]
+        key = self.family if self.is_maze else self.environment
+        return _GYMNASIUM_IDS[key].format(self.environment)
 
     @property
     def spec(self) -> EnvSpec:
@@ -77,12 +91,12 @@ def world(task: Task, version: str) -> World:
     """The task's environment by the rules of gymnasium's ``version``, ``v4`` or ``v5``.
 
     Raises:
-        InputError: no such version; antmaze, which has none.
+        InputError: no such version; a maze, which has none.
     """
     look_up("environment", version, VERSIONS)
     if version == "v4":
         return World(task.gymnasium_id, task.make_environment)
-    if task.family == "antmaze":
+    if task.is_maze:
         raise InputError(f"{task.name} has no environment {version!r}; leave it out")
     make = functools.partial(Locomotion, task.environment, version=version)
     return World(task.gymnasium_id.replace("v4", version), make)
@@ -91,15 +105,16 @@ def world(task: Task, version: str) -> World:
 _FAMILIES: dict[str, Callable[[str, int, int | None], Environment]] = {
     "locomotion": Locomotion,
     "antmaze": AntMaze,
+    "pointmaze": PointMaze,
 }
 FAMILIES = tuple(_FAMILIES)
+# A maze's name goes into the braces.
 _GYMNASIUM_IDS = {
     "halfcheetah": "HalfCheetah-v4",
     "hopper": "Hopper-v4",
     "walker2d": "Walker2d-v4",
-    "umaze": "AntMaze-umaze-v0",
-    "medium": "AntMaze-medium-v0",
-    "large": "AntMaze-large-v0",
+    "antmaze": "AntMaze-{}-v0",
+    "pointmaze": "PointMaze-{}-v0",
 }
 
 
@@ -113,13 +128,13 @@ def _locomotion(environment: str, data: str, num_rows: int) -> Task:
     )
 
 
-def _antmaze(environment: str, data: str) -> Task:
+def _maze(family: str, environment: str, data: str) -> Task:
     return Task(
         environment=environment,
         data=data,
-        family="antmaze",
+        family=family,
         num_rows=1_000_000,
-        reference_returns=REFERENCE_RETURNS["antmaze"],
+        reference_returns=REFERENCE_RETURNS[family],
     )
 
 
@@ -136,12 +151,18 @@ TASKS = {
         _locomotion("halfcheetah", "medium-expert", 2_000_000),
         _locomotion("hopper", "medium-expert", 2_000_000),
         _locomotion("walker2d", "medium-expert", 2_000_000),
-        _antmaze("umaze", ""),
-        _antmaze("umaze", "diverse"),
-        _antmaze("medium", "play"),
-        _antmaze("medium", "diverse"),
-        _antmaze("large", "play"),
-        _antmaze("large", "diverse"),
+        *(
+            _maze(family, environment, data)
+            for family in ("antmaze", "pointmaze")
+            for environment, data in (
+                ("umaze", ""),
+                ("umaze", "diverse"),
+                ("medium", "play"),
+                ("medium", "diverse"),
+                ("large", "play"),
+                ("large", "diverse"),
+            )
+        ),
     )
 }
 

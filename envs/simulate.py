@@ -50,6 +50,10 @@ class Simulator:
         """Seconds of simulated time in one step."""
         return self.model.opt.timestep * self.frame_skip
 
+    def states(self) -> Array:
+        """``[N, nq + nv]`` positions, then velocities, of every lane: a new array."""
+        return np.concatenate([self.qpos, self.qvel], axis=1)
+
     def pair_lanes(self, lanes: Array | None, values: Array) -> list[tuple[int, int]]:
         """(lane, value) for each of ``values`` ``[L]``; ``lanes`` None means all, in order."""
         lanes = np.arange(self.num_envs) if lanes is None else lanes
@@ -64,6 +68,12 @@ class Simulator:
         mujoco.mj_forward(self.model, data)
         self.qpos[lane] = data.qpos
         self.qvel[lane] = data.qvel
+
+    def restore(self, states: Array) -> None:
+        """Put every lane into its state: the first columns of ``states`` ``[N, >= nq + nv]``."""
+        nq, nv = self.model.nq, self.model.nv
+        for lane, state in enumerate(states):
+            self.reset(lane, state[:nq], state[nq : nq + nv])
 
     def push(self, lane: int, velocity_change: Array) -> None:
         """Add ``velocity_change`` ``[nv]`` to the velocities of one lane: an outside shove."""

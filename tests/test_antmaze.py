@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 
-from envs.antmaze import MAPS, AntMaze, cell_to_xy, find_cells, load_ant, xy_to_cell
+from envs.antmaze import AntMaze, load_ant
+from envs.maze import MAPS, cell_to_xy, find_cells, xy_to_cell
 
 MAZES = sorted(MAPS)
 GOAL_CENTRES = {"umaze": (0.0, 8.0), "medium": (20.0, 20.0), "large": (32.0, 24.0)}

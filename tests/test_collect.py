@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from envs import datasets
-from envs.behaviour import collect, policy
+from envs.behaviour import policy, tours
 from envs.behaviour.collect import block_seeds, collect_block, num_lanes
 from envs.behaviour.recipes import Recipe
 from envs.datasets import make as making
@@ -20,7 +20,8 @@ from envs.types import Dataset, InputError
 HOPPER = Recipe(TASKS["hopper-medium-replay"], 0.002)  # 804 rows
 WALKER = Recipe(TASKS["walker2d-medium-expert"], 0.0001)  # 200 rows
 MAZE = Recipe(TASKS["antmaze-umaze-diverse"], 0.0015)  # 1,500 rows: three episodes, one cut
-RECIPES = [HOPPER, WALKER, MAZE]
+POINT = Recipe(TASKS["pointmaze-medium-play"], 0.0006)  # 600 rows: thirty legs
+RECIPES = [HOPPER, WALKER, MAZE, POINT]
 FIELDS = list(Dataset.__dataclass_fields__)
 
 
@@ -30,7 +31,7 @@ def folders(tmp_path, monkeypatch):
     monkeypatch.setattr(policy, "POLICY_FOLDER", tmp_path / "policies")
     monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path / "datasets"))
     for recipe in RECIPES:
-        for name, _ in recipe.parts:
+        for name in recipe.policies:
             random_policy(recipe, name)
 
 
@@ -319,7 +320,7 @@ def test_an_unknown_source_is_refused_with_the_near_miss():
 def test_maze_rewards_are_1_exactly_within_half_a_metre_of_the_stored_goal(monkeypatch):
     # A random policy stays about where it starts, so the goals are put there.
     near = lambda maze, generator: np.array([0.4, 0.1]) + generator.uniform(-0.1, 0.1, 2)
-    monkeypatch.setattr(collect, "draw_goal", near)
+    monkeypatch.setattr(tours, "draw_goal", near)
     recipe = Recipe(TASKS["antmaze-umaze"], 0.0014)
     make(recipe, num_threads=1)
     dataset, provenance = read(recipe.task, recipe.scale)
@@ -351,3 +352,12 @@ def test_the_description_has_the_datasets_numbers():
     low, high = WALKER.task.reference_returns
     mean = 100.0 * (dataset.episode_returns.mean() - low) / (high - low)
     assert row["mean"] == pytest.approx(mean)
+
+
+def test_the_description_of_a_maze_counts_the_episodes_that_lead_from_start_to_goal(monkeypatch):
+    make(POINT, num_threads=1)
+    assert describe(POINT)[1]["start to goal"] == 0
+    monkeypatch.setattr(making, "count_solutions", lambda dataset, maze: (dataset.num_rows, maze))
+    assert describe(POINT)[1]["start to goal"] == (600, "medium")
+    make(WALKER, num_threads=1)
+    assert "start to goal" not in describe(WALKER)[1]

@@ -34,12 +34,12 @@ def test_the_readme_shows_the_table_that_the_default_printed():
 def test_the_committed_quick_table_has_no_empty_cell():
     text = (ROOT / "results" / "regenerated" / "quick" / "table1.md").read_text()
     assert "| - |" not in text
-    assert all(f"| {name} |" in text for name in TASKS)
+    assert all(f"| {name} |" in text for name, task in TASKS.items() if task.in_post)
 
 
 @pytest.mark.parametrize("name", TASKS)
 def test_every_policy_that_a_recipe_needs_is_committed(name):
-    for part, _ in Recipe(TASKS[name], 1.0).parts:
+    for part in Recipe(TASKS[name], 1.0).policies:
         assert policy.load(part).kernels
 
 

@@ -142,7 +142,7 @@ def test_the_published_scores_are_those_of_the_posts_sources():
     # Only ever recalled, never found in print: no task of RvS may be shown.
     assert not [key for key in published if key[1].startswith("rvs") and key[0] in TASKS]
     for algorithm in ("bc", "bc_10pct", "onestep", "dt", "td3_bc", "cql", "iql"):
-        assert all((task, algorithm) in published for task in TASKS)
+        assert all((name, algorithm) in published for name, task in TASKS.items() if task.in_post)
 
 
 def test_the_text_table_of_all_columns_fits_a_terminal_of_80():
@@ -155,7 +155,7 @@ def test_the_text_table_of_all_columns_fits_a_terminal_of_80():
     with (console := Console(width=80)).capture() as capture:
         console.print(table.render_text(everything, columns))
     lines = capture.get().splitlines()
-    assert len([line for line in lines if "123.4" in line]) == len(TASKS) + 2
+    assert len([line for line in lines if "123.4" in line]) == len(TASKS) + 3
     assert all(line.count("123.4") in (0, len(titles)) for line in lines)
 
 

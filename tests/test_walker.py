@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from envs.antmaze import MAPS
 from envs.behaviour.walker import Waypoints, torso_up, walker_observation
+from envs.maze import MAPS
 
 
 def multiply(p, q):

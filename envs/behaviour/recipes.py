@@ -13,6 +13,7 @@ from envs.types import InputError
 VERSION = 0  # of the collection code: a change that moves an array raises it
 SEED = 0
 NUM_REPLAY_SNAPSHOTS = 12
+WAYPOINTS = "waypoints"  # no policy: a force towards the next waypoint
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,13 +45,15 @@ class Recipe:
 
     @property
     def parts(self) -> list[tuple[str, int]]:
-        """(policy name, rows) in the order they stand in the dataset.
+        """(what acts, rows) in the order they stand in the dataset.
 
         medium-expert is half and half; medium-replay has an equal share of each of the actor
         snapshots spread evenly over training up to ``medium``, standing in for SAC's buffer.
         """
         if self.task.family == "antmaze":
             return [("ant", self.num_rows)]
+        if self.task.family == "pointmaze":
+            return [(WAYPOINTS, self.num_rows)]
         names = {
             "medium": [f"{self.task.environment}-medium"],
             "medium-expert": [f"{self.task.environment}-{p}" for p in ("medium", "expert")],
@@ -61,13 +64,18 @@ class Recipe:
         bounds = [self.num_rows * i // len(names) for i in range(len(names) + 1)]
         return [(name, bounds[i + 1] - bounds[i]) for i, name in enumerate(names)]
 
+    @property
+    def policies(self) -> list[str]:
+        """The committed policies that it takes; pointmaze needs none."""
+        return [name for name, _ in self.parts if name != WAYPOINTS]
+
     def fingerprint(self) -> dict[str, Any]:
         """Everything that decides the arrays, short of the simulator's version."""
         return {
             "version": VERSION,
             "seed": SEED,
             "rows": self.num_rows,
-            "policies": {name: _policy_hash(name) for name, _ in self.parts},
+            "policies": {name: _policy_hash(name) for name in self.policies},
         }
 
 

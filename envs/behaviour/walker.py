@@ -10,7 +10,7 @@ from collections import deque
 
 import numpy as np
 
-from envs.antmaze import MAPS, cell_to_xy, xy_to_cell
+from envs.maze import MAPS, cell_to_xy, xy_to_cell
 from envs.types import Array
 
 TARGET_LIMIT = 4.0  # metres; a target further away looks as if it were this far

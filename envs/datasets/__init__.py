@@ -41,8 +41,10 @@ class Source(NamedTuple):
 # Each reading of the same files is a source, so that no table mixes them.
 SOURCES = {
     "regenerated": Source(regenerated.provenance, regenerated.read),
-    "d4rl": Source(d4rl.provenance, d4rl.read, d4rl.fetch, states=d4rl.read_states),
-    "d4rl-qlearning": Source(d4rl.provenance, d4rl.read_qlearning, d4rl.fetch),
+    "d4rl": Source(
+        d4rl.provenance, d4rl.read, d4rl.fetch, tasks=d4rl.OFFERED, states=d4rl.read_states
+    ),
+    "d4rl-qlearning": Source(d4rl.provenance, d4rl.read_qlearning, d4rl.fetch, tasks=d4rl.OFFERED),
     "minari": Source(
         minari.provenance, minari.read, minari.fetch, "v5", minari.scored_in, minari.OFFERED
     ),

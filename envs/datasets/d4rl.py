@@ -41,6 +41,7 @@ from envs.registry import Task
 from envs.types import Array, Dataset, InputError
 
 MIRROR_VARIABLE = "D4RL_MIRROR"  # base address of a server with the same folders as D4RL's
+OFFERED = tuple(FILES)
 SAME = 1e-6  # of observations; ikostrikov/implicit_q_learning@09d7002 dataset_utils.py
 JUMP = 1.0  # metres in one step of 0.1 s; the ant runs at about 1 m/s
 MOST_JUMPS = 0.01  # share of rows; with more, the file itself is out of step

@@ -17,12 +17,20 @@ import gymnasium
 import minari
 import numpy as np
 
-from envs.behaviour.collect import Episode, collect_block
+from envs.behaviour.collect import collect_block
+from envs.behaviour.episode import Episode
 from envs.behaviour.recipes import Recipe
 from envs.datasets.checks import check, content_hash
 from envs.datasets.regenerated import METADATA_KEY, dataset_folder, flatten, read, read_metadata
+from envs.maze import count_solutions
 from envs.scores import normalized_score
 from envs.types import InputError
+
+_ALGORITHM_NAMES = {
+    "locomotion": "SAC",
+    "antmaze": "PPO and waypoints",
+    "pointmaze": "waypoints",
+}
 
 
 def make(
@@ -90,7 +98,7 @@ def _collect(
             progress(min(total, recipe.num_rows))
             block += 1
     spare = total - recipe.num_rows
-    return [*episodes[:-1], episodes[-1].cut(len(episodes[-1].rewards) - spare)]
+    return [*episodes[:-1], episodes[-1].rows(0, len(episodes[-1].rewards) - spare)]
 
 
 def _save_block(path: Path, episodes: list[Episode]) -> None:
@@ -156,7 +164,7 @@ def _write(recipe: Recipe, episodes: list[Episode], work: Path) -> None:
             buffers,
             observation_space=gymnasium.spaces.Box(-np.inf, np.inf, (spec.observation_dim,)),
             action_space=gymnasium.spaces.Box(-1.0, 1.0, (spec.action_dim,)),
-            algorithm_name="SAC" if task.family == "locomotion" else "PPO and waypoints",
+            algorithm_name=_ALGORITHM_NAMES[task.family],
             requirements=[f"mujoco=={version('mujoco')}"],
         )
         made.storage.update_metadata(metadata)
@@ -193,12 +201,13 @@ def _locked(path: Path) -> Iterator[None]:
 def describe(recipe: Recipe) -> tuple[dict[str, Any], dict[str, Any]]:
     """What ``rl-or-bc data info`` says of a dataset that exists: its size, and its quality.
 
+    In mazes with the number of episodes that lead from the evaluation start to its goal.
     Quality is in normalized scores of whole episodes (quantiles and mean) and in per cent of rows
-    with a positive reward, of ants that reached their own goal, and of ants that flipped over.
+    with a positive reward, of robots that reached their own goal, and of robots that flipped over.
     """
     dataset, provenance = read(recipe.task, recipe.scale)
     returns = dataset.episode_returns
-    if recipe.task.family == "antmaze":
+    if recipe.task.is_maze:
         # The data go on at the goal, where evaluation stops: being there once is the full score.
         returns = np.minimum(returns, 1.0)
     scores = normalized_score(returns, recipe.task.reference_returns)
@@ -223,4 +232,6 @@ def describe(recipe: Recipe) -> tuple[dict[str, Any], dict[str, Any]]:
         "reached": 100.0 * provenance["goals_reached_fraction"],
         "flipped": 100.0 * provenance["flipped_fraction"],
     }
+    if recipe.task.is_maze:
+        quality["start to goal"] = count_solutions(dataset, recipe.task.environment)
     return size, quality
