@@ -273,15 +273,10 @@ def _data_make(args: DataMakeArgs) -> int:
 
 
 def _collect(recipes: Sequence[Any], overwrite: bool, display: Callable[[str, int], Any]) -> None:
-    from envs.datasets.make import make
+    from bench.datasets import make_all
 
-    with display("datasets", len(recipes)) as bars:
-        for recipe in recipes:
-            name = recipe.task.name
-            bars.started(name)
-            progress = partial(bars.progress, name, total=recipe.num_rows)
-            made = make(recipe, overwrite=overwrite, progress=progress)
-            bars.finished(name, f"{recipe.num_rows:,} rows" if made else "there already")
+    with display("datasets", len(recipes)) as shown:
+        make_all(recipes, overwrite, shown)
 
 
 def _data_fetch(args: DataFetchArgs) -> int:

@@ -8,13 +8,10 @@ for 3 seeds of 2 x 64, batch 64, and 1.1 times for one seed of 2 x 256, batch 25
 from __future__ import annotations
 
 import os
-import signal
-import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +22,11 @@ from bench import cell as cells
 from bench.cell import Cell
 from bench.display import Display
 from bench.interrupt import Asked
+from bench.processes import SPAWN, passed_on, settle
 from bench.train import keep_compiled_programs
 from envs.simulate import num_processors
 
 BYTES_PER_WORKER = 2 << 30  # JAX, compiled programs and one dataset; 0.8 GiB at quick sizes
-_SPAWN = get_context("spawn")  # a forked JAX hangs
 
 
 def default_number() -> int:
@@ -66,16 +63,26 @@ def run(
     Raises:
         bench.cell.Interrupted: ``asked`` said so; no cell is running any more.
     """
-    stop, events = _SPAWN.Event(), _SPAWN.Queue()
-    listener = threading.Thread(target=_tell, args=(events, display), daemon=True)
-    listener.start()
+    with passed_on(display) as events:
+        yield from _run_all(planned, results_folder, display, num_workers, asked, events)
+
+
+def _run_all(
+    planned: Sequence[Cell],
+    results_folder: Path,
+    display: Display,
+    num_workers: int,
+    asked: Asked,
+    events: Any,
+) -> Iterator[tuple[Cell, Path | Exception]]:
+    stop = SPAWN.Event()
     processors = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [0]
     shares = [share.tolist() for share in np.array_split(processors, num_workers)]
     shares = [share or processors for share in shares]  # more workers than processors
 
     def start(worker: int) -> ProcessPoolExecutor:
         arguments = (shares[worker], stop, events)
-        return ProcessPoolExecutor(1, _SPAWN, initializer=_begin, initargs=arguments)
+        return ProcessPoolExecutor(1, SPAWN, initializer=_begin, initargs=arguments)
 
     pools = {worker: start(worker) for worker in range(num_workers)}
     todo = _Todo(planned)
@@ -114,8 +121,6 @@ def run(
         stop.set()
         for pool in pools.values():
             pool.shutdown(cancel_futures=True)
-        events.put(None)
-        listener.join()
     if interrupted:
         raise interrupted
     if todo.left:
@@ -157,13 +162,6 @@ class _Todo:
         return best.popleft()
 
 
-def _tell(events: Any, display: Display) -> None:
-    """Pass on what workers report, until None comes."""
-    while (event := events.get()) is not None:
-        method, *arguments = event
-        getattr(display, method)(*arguments)
-
-
 # What a worker process needs from its start to its end.
 _asked: Asked = lambda: False
 _events: Any = None
@@ -172,19 +170,11 @@ _events: Any = None
 def _begin(processors: list[int], stop: Any, events: Any) -> None:
     """Settle in a new process, before JAX counts the processors."""
     global _asked, _events
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the parent decides
+    settle()
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, processors)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
     keep_compiled_programs()
     _asked, _events = stop.is_set, events
-
-
-def _end_with_parent() -> None:
-    parent = parent_process()
-    assert parent is not None
-    parent.join()
-    os._exit(1)
 
 
 def _run(cell: Cell, results_folder: Path) -> Path:

@@ -102,8 +102,12 @@ def _collect(
 
 
 def _save_block(path: Path, episodes: list[Episode]) -> None:
-    fields = Episode.__dataclass_fields__
-    arrays = {f"{i}.{name}": getattr(e, name) for i, e in enumerate(episodes) for name in fields}
+    """One array per field, for a file of thousands of small ones is slow to write and to read."""
+    arrays: dict[str, Any] = {
+        name: np.concatenate([np.atleast_1d(getattr(e, name)) for e in episodes])
+        for name in Episode.__dataclass_fields__
+    }
+    arrays["steps"] = np.array([len(e.rewards) for e in episodes])
     temporary = path.with_name(f".{path.name}")
     np.savez(temporary, **arrays)
     os.replace(temporary, path)
@@ -111,10 +115,19 @@ def _save_block(path: Path, episodes: list[Episode]) -> None:
 
 def _load_block(path: Path) -> Iterator[Episode]:
     with np.load(path, allow_pickle=False) as file:
-        for i in range(len(file.files) // len(Episode.__dataclass_fields__)):
-            fields = {name: file[f"{i}.{name}"] for name in Episode.__dataclass_fields__}
-            fields |= {name: bool(fields[name]) for name in ("reached", "flipped")}
-            yield Episode(**fields)
+        steps, count = file["steps"], len(file["steps"])
+        fields = {}
+        for name in Episode.__dataclass_fields__:
+            array = file[name]
+            if name in ("goal", "reached", "flipped"):
+                fields[name] = np.split(array, count)
+            else:
+                rows = steps + (name == "observations")
+                fields[name] = np.split(array, np.cumsum(rows)[:-1])
+    for values in zip(*fields.values(), strict=True):
+        episode = dict(zip(fields, values, strict=True))
+        flags = {name: bool(episode[name][0]) for name in ("reached", "flipped")}
+        yield Episode(**episode | flags)
 
 
 def _write(recipe: Recipe, episodes: list[Episode], work: Path) -> None:
