@@ -26,7 +26,7 @@ from bench.processes import SPAWN, passed_on, settle
 from bench.train import keep_compiled_programs
 from envs.simulate import num_processors
 
-BYTES_PER_WORKER = 2 << 30  # JAX, compiled programs and one dataset; 0.8 GiB at quick sizes
+BYTES_PER_WORKER = 2 << 30  # JAX, compiled programs and one dataset
 
 
 def default_number() -> int:

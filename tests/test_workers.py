@@ -1,4 +1,4 @@
-"""Cells side by side, each in a process of its own."""
+"""Datasets and cells side by side, each in a process of its own."""
 
 import dataclasses
 import os
@@ -10,8 +10,11 @@ import time
 import pytest
 
 from bench import cell as cells
+from bench import datasets as side_by_side
 from bench import grid, workers
 from bench.profiles import PROFILES
+from envs.behaviour.recipes import Recipe
+from envs.datasets.regenerated import provenance
 from envs.registry import get_task
 
 TASKS = ("hopper-medium", "hopper-medium-replay", "halfcheetah-medium")
@@ -142,3 +145,34 @@ def test_workers_end_with_the_process_that_started_them(datasets, tmp_path):
         time.sleep(0.1)
     os.killpg(parent.pid, signal.SIGKILL)
     pytest.fail("workers went on without their parent")
+
+
+def recipes():
+    return [Recipe(get_task(name), 0.001) for name in ("hopper-medium", "pointmaze-umaze")]
+
+
+def test_datasets_made_side_by_side_are_those_made_one_by_one(tmp_path, monkeypatch):
+    hashes = []
+    for processors in (1, 2):
+        monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path / str(processors)))
+        monkeypatch.setattr(side_by_side, "num_processors", lambda count=processors: count)
+        display = Recorder()
+        side_by_side.make_all(recipes(), False, display)
+        assert sorted(display.finished_parts) == [
+            ("hopper-medium", "1,000 rows"),
+            ("pointmaze-umaze", "1,000 rows"),
+        ]
+        hashes.append([provenance(r.task, r.scale)["hash"] for r in recipes()])
+    assert hashes[0] == hashes[1]
+
+
+def test_ctrl_c_stops_every_dataset_between_two_blocks(tmp_path, monkeypatch):
+    monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path))
+    monkeypatch.setattr(side_by_side, "num_processors", lambda: 2)
+    large = [Recipe(recipe.task, 1.0) for recipe in recipes()]
+    display = Recorder()
+    display.progress = lambda name, done, total: done and os.kill(os.getpid(), signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt, match="making"):
+        side_by_side.make_all(large, False, display)
+    assert list(tmp_path.rglob("part-00-block-0000.npz"))
+    assert not list(tmp_path.rglob("main_data.hdf5"))
