@@ -6,6 +6,6 @@ import os
 # them the same cell would end with other numbers on another machine. Processors are put to use by
 # cells side by side. XLA reads this when it makes its pool of threads, at JAX's first computation.
 os.environ.setdefault("NPROC", "1")
-# So do numpy's products: processes side by side would wait for each other's threads. Measured on two
-# processors: DATA_SECONDS
+# numpy's matrix products likewise. With two threads each, two processes on two processors also wait
+# for each other: 80,000 rows of hopper-medium took 89 s to collect, and 12 s with one.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")

@@ -337,7 +337,9 @@ def describe(summary: pd.DataFrame) -> str:
     parts = [f"profile {_join(summary['profile'])}", f"source {_join(summary['source'])}"]
     parts.append(f"{_join(summary['num_seeds'])} seeds")
     for family, rows in summary.groupby("family", sort=False):
-        steps = " to ".join(f"{step:,}" for step in sorted({rows["step"].min(), rows["step"].max()}))
+        steps = " to ".join(
+            f"{step:,}" for step in sorted({rows["step"].min(), rows["step"].max()})
+        )
         parts.append(f"{family}: {steps} steps, {_join(rows['num_episodes'])} episodes a seed")
     size = ", ".join(parts[:3]) + "; " + "; ".join(parts[3:])
     return f"Normalized scores (0 random, 100 reference): {size}. Mean ± std over seeds."

@@ -18,8 +18,13 @@ Array = NDArray[Any]
 class InputError(Exception):
     """A user's mistake: its message is one line that names the value and the fix.
 
-    No ValueError, which the parser of the command line would put into a box of its own.
+    No ValueError, which the parser of the command line would put into a box of its own. A value
+    with line breaks in it, as a damaged file may hold, leaves the message one line.
     """
+
+    def __init__(self, message: str) -> None:
+        """Join the lines of ``message``."""
+        super().__init__(" ".join(message.splitlines()))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

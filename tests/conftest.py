@@ -3,6 +3,7 @@ import functools
 import jax
 import jax.numpy as jnp
 import pytest
+from hypothesis import settings
 
 from bench.profiles import PROFILES
 from envs import toy as toys
@@ -15,6 +16,10 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_debug_key_reuse", True)
 # Most of the tests' time would go into making code fast that then runs for a moment.
 jax.config.update("jax_disable_most_optimizations", True)
+
+# How long an example takes says too much about the machine.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")

@@ -34,7 +34,7 @@ def test_the_readme_shows_the_table_that_the_default_printed():
 def test_the_committed_quick_table_has_no_empty_cell():
     text = (ROOT / "results" / "regenerated" / "quick" / "table1.md").read_text()
     assert "| - |" not in text
-    assert all(f"| {name} |" in text for name, task in TASKS.items() if task.in_post)
+    assert all(f"| {name} |" in text for name in TASKS)
 
 
 @pytest.mark.parametrize("name", TASKS)

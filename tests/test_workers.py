@@ -171,7 +171,13 @@ def test_ctrl_c_stops_every_dataset_between_two_blocks(tmp_path, monkeypatch):
     monkeypatch.setattr(side_by_side, "num_processors", lambda: 2)
     large = [Recipe(recipe.task, 1.0) for recipe in recipes()]
     display = Recorder()
-    display.progress = lambda name, done, total: done and os.kill(os.getpid(), signal.SIGINT)
+
+    def interrupt(name, done, total):
+        if done:
+            display.progress = lambda *_: None
+            os.kill(os.getpid(), signal.SIGINT)
+
+    display.progress = interrupt
     with pytest.raises(KeyboardInterrupt, match="making"):
         side_by_side.make_all(large, False, display)
     assert list(tmp_path.rglob("part-00-block-0000.npz"))

@@ -117,4 +117,5 @@ FILES = {
         sha256=_SUMS[name][1] if name in _SUMS else None,
     )
     for name, task in TASKS.items()
+    if task.in_post
 }
