@@ -17,7 +17,7 @@ import gymnasium
 import mujoco
 import numpy as np
 
-from envs.maze import MAPS, Maze, MazeEnv, Robot, add_walls
+from envs.maze import MAPS, Maze, MazeEnv, Robot, add_walls, cell_to_xy, find_cells
 from envs.simulate import Simulator
 from envs.types import Array
 
@@ -60,7 +60,7 @@ def load_ant(maze: str | None) -> mujoco.MjModel:
     for actuator in spec.actuators:
         actuator.gear[0] = 30.0
     if maze:
-        add_walls(spec, maze)
+        add_walls(spec, cell_to_xy(find_cells(maze, "1")))
     for geom in spec.geoms:
         geom.solimp[:3] = (0.8, 0.8, 0.01)
     return spec.compile()

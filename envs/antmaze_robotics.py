@@ -26,14 +26,13 @@ import mujoco
 import numpy as np
 
 from envs.antmaze import ANT
-from envs.maze import CELL_SIZE, MAPS, find_cells
+from envs.maze import CELL_SIZE, MAPS, add_walls, find_cells
 from envs.scores import REFERENCE_RETURNS, TARGET_RETURNS
 from envs.simulate import Simulator
 from envs.types import Array, EnvSpec
 
 GOAL_RADIUS = 0.45  # metres
 _NOISE = 1.0  # metres, half the width of starts and goals: 0.25 of a cell
-_WALL_HEIGHT = 2.0  # metres
 
 
 def cell_to_xy(maze: str, cells: Array) -> Array:
@@ -114,16 +113,5 @@ def load_ant(maze: str) -> mujoco.MjModel:
     """Gymnasium's ant in ``maze``."""
     path = Path(gymnasium.__file__).parent / "envs" / "mujoco" / "assets" / "ant.xml"
     spec = mujoco.MjSpec.from_file(str(path))
-    for x, y in cell_to_xy(maze, find_cells(maze, "1")):
-        spec.worldbody.add_geom(
-            type=mujoco.mjtGeom.mjGEOM_BOX,
-            pos=[x, y, _WALL_HEIGHT / 2],
-            size=[CELL_SIZE / 2, CELL_SIZE / 2, _WALL_HEIGHT / 2],
-            contype=1,
-            conaffinity=1,
-            # What ant.xml gives every geom by default.
-            condim=3,
-            friction=[1.0, 0.5, 0.5],
-            margin=0.01,
-        )
+    add_walls(spec, cell_to_xy(maze, find_cells(maze, "1")))
     return spec.compile()

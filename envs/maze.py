@@ -202,16 +202,16 @@ def count_solutions(dataset: Dataset, maze: str) -> int:
     return count
 
 
-def add_walls(spec: mujoco.MjSpec, maze: str) -> None:
-    """Put a box on every wall cell of ``maze`` into the model."""
-    for row, column in find_cells(maze, "1"):
-        x, y = cell_to_xy(np.array([row, column]))
+def add_walls(spec: mujoco.MjSpec, centres: Array) -> None:
+    """Put a box of one cell on each of ``centres`` ``[K, 2]``, in metres, into the model."""
+    for x, y in centres:
         spec.worldbody.add_geom(
             type=mujoco.mjtGeom.mjGEOM_BOX,
             pos=[x, y, _WALL_HEIGHT / 2],
             size=[CELL_SIZE / 2, CELL_SIZE / 2, _WALL_HEIGHT / 2],
             contype=1,
             conaffinity=1,
+            # What ant.xml gives every geom by default.
             condim=3,
             friction=[1.0, 0.5, 0.5],
             margin=0.01,

@@ -24,7 +24,7 @@ import gymnasium
 import mujoco
 import numpy as np
 
-from envs.maze import MAPS, Maze, MazeEnv, Robot, add_walls
+from envs.maze import MAPS, Maze, MazeEnv, Robot, add_walls, cell_to_xy, find_cells
 from envs.simulate import Simulator
 from envs.types import Array
 
@@ -89,7 +89,7 @@ def load_point(maze: str) -> mujoco.MjModel:
             ctrlrange=[-1.0, 1.0],
         )
         motor.gear[0] = _MAX_FORCE
-    add_walls(spec, maze)
+    add_walls(spec, cell_to_xy(find_cells(maze, "1")))
     return spec.compile()
 
 
