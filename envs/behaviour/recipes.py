@@ -10,7 +10,8 @@ from envs.behaviour import policy
 from envs.registry import Task
 from envs.types import InputError
 
-VERSION = 0  # of the collection code: a change that moves an array raises it
+# Of the collection code of a family: a change that moves an array raises it.
+VERSIONS = {"locomotion": 0, "antmaze": 1, "pointmaze": 0}
 SEED = 0
 NUM_REPLAY_SNAPSHOTS = 12
 WAYPOINTS = "waypoints"  # no policy: a force towards the next waypoint
@@ -41,7 +42,7 @@ class Recipe:
     @property
     def dataset_id(self) -> str:
         """Minari id; the size is part of it, so that sizes live side by side."""
-        return f"rl-or-bc/{self.task.name}-{self.num_rows}-v{VERSION}"
+        return f"rl-or-bc/{self.task.name}-{self.num_rows}-v{VERSIONS[self.task.family]}"
 
     @property
     def parts(self) -> list[tuple[str, int]]:
@@ -72,7 +73,7 @@ class Recipe:
     def fingerprint(self) -> dict[str, Any]:
         """Everything that decides the arrays, short of the simulator's version."""
         return {
-            "version": VERSION,
+            "version": VERSIONS[self.task.family],
             "seed": SEED,
             "rows": self.num_rows,
             "policies": {name: _policy_hash(name) for name in self.policies},

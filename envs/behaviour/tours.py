@@ -23,6 +23,15 @@ from envs.simulate import Simulator
 from envs.types import Array
 
 ANT_NOISE = 0.2  # standard deviation on actions, D4RL's generate_ant_maze_datasets.py
+# The ant's waypoints lie anywhere within ``ANT_SPREAD`` metres of a cell's centre in each
+# direction, somewhere else every two seconds, and for ``LINGER_SHARE`` of the time in the ant's own
+# cell. In D4RL it is up to 1 m, anew at every step (maze_env.py create_navigation_policy), and the
+# ant staggers besides; ours walks straight, and a policy that learned from a track a metre wide
+# gets stuck at the first wall.
+ANT_SPREAD = 1.5
+CHANGE_PROBABILITY = 1 / 20
+LINGER_SHARE = 0.25
+STAY_STEPS = 50  # at the goal, before an episode ends
 POINT_NOISE = 0.5  # standard deviation on actions
 # Of a point's episode. A step is at most 0.8 m, so a leg is 16 m or four cells, where the way from
 # start to goal is 24 m in umaze, 40 m in medium and 56 m in large.
@@ -42,32 +51,49 @@ Step = tuple[Array, Array, Array, Array, Array]
 def tour_with_ant(
     task: Task, walker: policy.Policy, seeds: Seeds, num_threads: int | None
 ) -> list[Episode]:
-    """AntMaze: the walker goes to one goal and stays there until time is up, as in D4RL."""
+    """AntMaze: the walker goes to one goal by way of random waypoints and stays there for a while.
+
+    In D4RL it stays until time is up. With this walker four rows in five would then be of an ant
+    that stands, and nothing would be learned from those.
+    """
     maze, lanes = task.environment, len(seeds)
     simulator = Simulator(ANT.load(maze), lanes, ANT.frame_skip, num_threads)
     waypoints = Waypoints(maze)
+    generators = [np.random.default_rng(seed) for seed in seeds]
     goals, labels = np.zeros((lanes, 2)), np.zeros((lanes, 2))
-    for lane, seed in enumerate(seeds):
-        generator = np.random.default_rng(seed)
+    for lane, generator in enumerate(generators):
         start = _draw_start(task, generator)
         goals[lane] = _draw_stop(task, generator)
         labels[lane] = draw_goal(maze, generator)
         ANT.place(simulator, lane, start, generator)
     reached, flipped = np.zeros(lanes, bool), np.zeros(lanes, bool)
+    spots, lingers = np.zeros((lanes, 2)), np.zeros(lanes, bool)
+    stayed = np.zeros(lanes, np.int64)
     limit = task.spec.max_episode_steps
 
     def step(observations: Array, noise: Array, active: Array) -> Step:
         del observations
-        targets = waypoints.target(simulator.qpos[:, :2], goals)
+        for lane in np.flatnonzero(active):
+            generator = generators[lane]
+            if generator.random() < CHANGE_PROBABILITY:
+                spots[lane] = generator.uniform(-ANT_SPREAD, ANT_SPREAD, 2)
+                lingers[lane] = generator.random() < LINGER_SHARE
+        xy = simulator.qpos[:, :2]
+        targets = np.where(
+            (lingers & ~reached)[:, None],
+            cell_to_xy(xy_to_cell(xy)) + spots,
+            waypoints.target(xy, goals, spots),
+        )
         inputs = walker_observation(simulator.qpos, simulator.qvel, targets)
         actions = walker.noisy_mean(inputs, ANT_NOISE * noise)
         simulator.step(actions, active)
         xy = simulator.qpos[:, :2]
         np.logical_or(reached, is_at(goals, xy), out=reached)
         np.logical_or(flipped, torso_up(simulator.qpos) < 0.0, out=flipped)
+        np.add(stayed, reached, out=stayed)
         at_label = is_at(labels, xy)
         rewards = at_label.astype(np.float64)
-        return actions, simulator.states(), rewards, at_label, np.zeros(lanes, bool)
+        return actions, simulator.states(), rewards, at_label, stayed > STAY_STEPS
 
     return [
         dataclasses.replace(
@@ -93,7 +119,7 @@ def tour_with_point(task: Task, seeds: Seeds, num_threads: int | None) -> list[E
 
     def step(observations: Array, noise: Array, active: Array) -> Step:
         del observations
-        offsets = waypoints.target(simulator.qpos, goals) - simulator.qpos
+        offsets = waypoints.target(simulator.qpos, goals, np.zeros(2)) - simulator.qpos
         lengths = np.linalg.norm(offsets, axis=1, keepdims=True)
         # Full force towards the waypoint, less within a metre of it.
         actions = np.clip(offsets / np.maximum(lengths, 1.0) + POINT_NOISE * noise, -1.0, 1.0)
