@@ -6,6 +6,7 @@ A cell's folder holds, under ``<results>/runs/<source>/<task>/<algorithm>/<hash>
 - ``audit.json``: what ``envs.datasets.audit`` says of the data it learned from;
 - ``evals.csv``: seed, step, episode, return, length: one row per episode played, raw;
 - ``train.csv``: seed, step, metric, value: means over a chunk of steps;
+- ``tracks.csv``: seed, episode, step, x, y: in mazes, where a few of the last episodes went;
 - ``checkpoint/``: the newest states, gone once the cell is done;
 - ``DONE``: written last; a cell without it is not in any table.
 """
@@ -37,11 +38,13 @@ from bench.train import INIT, TRAIN, build, chunk_steps, replicated_sharding, st
 from envs.datasets import audit, environment, load, provenance, require_trust
 from envs.registry import Task, World
 from envs.scores import normalized_score
-from envs.types import Dataset, InputError
+from envs.types import Array, Dataset, InputError
 from envs.views import statistics
 
 EVAL_COLUMNS = ("seed", "step", "episode", "return", "length")
 TRAIN_COLUMNS = ("seed", "step", "metric", "value")
+# Of the first seed: enough to see where a method goes, few enough to keep in a repository.
+_TRACKS, _TRACK_POINTS = 5, 100
 # Packages whose version can change a number.
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "distrax", "numpy", "mujoco")
 
@@ -235,6 +238,14 @@ def read(folder: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
     return rows[list(results.SCORE_COLUMNS)], facts
 
 
+def read_tracks(folder: Path) -> pd.DataFrame:
+    """Tracks of a finished cell (``results.TRACK_COLUMNS``); none outside mazes."""
+    facts = results.read_json(folder / "config.json")
+    rows = results.read_rows(folder / "tracks.csv", results.TRACK_COLUMNS[2:])
+    rows = rows.assign(task=facts["task"]["name"], algorithm=facts["algorithm"])
+    return rows[list(results.TRACK_COLUMNS)]
+
+
 def _train(
     cell: Cell,
     folder: Path,
@@ -284,8 +295,17 @@ def _train(
             train_rows.append(_metric_rows(cell, now, jax.device_get(metrics)))
             stop = asked()
             if now % settings.eval_interval == 0:
-                played = evaluate(program, states, lanes, settings.seeds, settings.num_episodes)
+                seen: list[Array] = []
+                watch = lambda observations, seen=seen: seen.append(
+                    observations[:_TRACKS, :2].copy()
+                )
+                played = evaluate(
+                    program, states, lanes, settings.seeds, settings.num_episodes, watch
+                )
                 eval_rows.append(_episode_rows(settings.seeds, now, *played))
+                if cell.task.is_maze:
+                    tracks = _track_rows(settings, np.stack(seen, axis=1), played[1])
+                    results.write_rows(folder / "tracks.csv", tracks)
                 save(index, step)
                 returns = played[0]
                 scored(float(normalized_score(returns, cell.task.reference_returns).mean()))
@@ -334,6 +354,24 @@ def _episode_rows(
         for episode in range(returns.shape[1])
     ]
     return pd.DataFrame(rows, columns=list(EVAL_COLUMNS))
+
+
+def _track_rows(settings: Settings, paths: Array, lengths: Array) -> pd.DataFrame:
+    """Points at even distances in time, the first and the last of each episode among them.
+
+    Args:
+        settings: of the cell.
+        paths: ``[K, T, 2]`` x and y of the first seed's first episodes.
+        lengths: ``[S, E]`` of all.
+    """
+    rows = []
+    for episode, (path, length) in enumerate(
+        zip(paths[: settings.num_episodes], lengths[0].tolist(), strict=False)
+    ):
+        steps = np.unique(np.linspace(0, length, min(length, _TRACK_POINTS) + 1).astype(int))
+        for step, (x, y) in zip(steps.tolist(), path[steps].tolist(), strict=True):
+            rows.append((settings.seeds[0], episode, step, round(x, 2), round(y, 2)))
+    return pd.DataFrame(rows, columns=list(results.TRACK_COLUMNS[2:]))
 
 
 def _concatenate(frames: list[pd.DataFrame]) -> pd.DataFrame:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -29,6 +29,7 @@ def evaluate(
     environment: Environment,
     seeds: Sequence[int],
     num_episodes: int,
+    watch: Callable[[Array], None] = lambda observations: None,
 ) -> tuple[Array, Array]:
     """Play ``num_episodes`` whole episodes with each seed's policy.
 
@@ -40,12 +41,15 @@ def evaluate(
         environment: ``S * E`` lanes.
         seeds: the S training seeds.
         num_episodes: E.
+        watch: shown the observations ``[S * E, O]`` of each step, first and last included; those
+            of lanes that are done stay as they were.
 
     Returns:
         returns ``[S, E]`` float64, undiscounted, and lengths ``[S, E]``.
     """
     shape = (len(seeds), num_episodes)
     observations = environment.reset(episode_seeds(seeds, num_episodes).reshape(-1))
+    watch(observations)
     keys = jax.vmap(lambda key: jax.random.split(key, num_episodes))(stream(seeds, EVAL))
     goals = environment.goals.reshape(*shape, environment.spec.goal_dim)
     carries = program.reset(keys, jnp.asarray(goals, jnp.float32))
@@ -61,6 +65,7 @@ def evaluate(
         )
         clipped = np.clip(np.asarray(actions).reshape(environment.num_envs, -1), -1.0, 1.0)
         observations, rewards, terminations = environment.step(clipped, active)
+        watch(observations)
         returns += rewards
         lengths += active
         active &= ~terminations

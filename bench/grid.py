@@ -87,7 +87,7 @@ def run(
         OSError: nothing can be written any more.
     """
     folder = results_folder / planned[0].settings.source / profile_name
-    rows, provenance, failures = [], {}, []
+    rows, tracks, provenance, failures = [], [], {}, []
     with asked_to_stop() as asked:
         if num_workers == 1:
             outcomes = _one_by_one(planned, results_folder, display, asked)
@@ -102,12 +102,13 @@ def run(
                 continue
             cell_rows, facts = cells.read(outcome)
             rows.append(cell_rows)
+            tracks += [cells.read_tracks(outcome)] if cell.task.is_maze else []
             provenance[cell.name] = facts
             display.finished(cell.name, summary_text(cell.task, cell_rows))
     if provenance:
         # Another grid may publish other cells of the same table: neither may undo the other's.
         with results.locked(folder / ".lock", str(folder), display.note):
-            publish(pd.concat(rows), provenance, folder)
+            publish(pd.concat(rows), provenance, folder, pd.concat(tracks) if tracks else None)
     return failures
 
 
@@ -131,12 +132,14 @@ def _one_by_one(
             yield cell, folder
 
 
-def publish(rows: pd.DataFrame, provenance: dict[str, Any], folder: Path) -> None:
+def publish(
+    rows: pd.DataFrame, provenance: dict[str, Any], folder: Path, tracks: pd.DataFrame | None
+) -> None:
     """Merge finished cells and the audits of their data into ``folder``, and write its tables."""
     order = [f"{task}/{algorithm}" for task in TASKS for algorithm in ALGORITHMS]
     facts = {name: dict(cell) for name, cell in provenance.items()}
     audits = {results.data_name(cell): cell.pop("audit", None) for cell in facts.values()}
-    results.publish(folder, rows, facts, order)
+    results.publish(folder, rows, facts, order, tracks)
     results.publish_audits(folder, {name: found for name, found in audits.items() if found})
     table.write(folder)
 

@@ -16,7 +16,9 @@ from envs.types import InputError
 
 # One row per episode played.
 SCORE_COLUMNS = ("task", "algorithm", "seed", "step", "episode", "return", "length")
-_NUMBERS = ("seed", "step", "episode", "return", "length", "value")
+# Where a maze's episode went: one row per point of it that is kept, x and y in metres.
+TRACK_COLUMNS = ("task", "algorithm", "seed", "episode", "step", "x", "y")
+_NUMBERS = ("seed", "step", "episode", "return", "length", "value", "x", "y")
 _LARGEST = 1e12  # no return, step or length comes near it; a loss ("value") may be any number
 
 # What every cell's provenance must have, whoever wrote it: types, or the words allowed.
@@ -165,8 +167,14 @@ def locked(path: Path, name: str, report: Callable[[str], None]) -> Iterator[Non
         yield
 
 
-def publish(folder: Path, rows: pd.DataFrame, provenance: dict[str, Any], order: list[str]) -> None:
-    """Merge finished cells into ``folder/scores.csv`` and ``folder/provenance.json``.
+def publish(
+    folder: Path,
+    rows: pd.DataFrame,
+    provenance: dict[str, Any],
+    order: list[str],
+    tracks: pd.DataFrame | None = None,
+) -> None:
+    """Merge finished cells into ``scores.csv``, ``tracks.csv`` and ``provenance.json``.
 
     Cells are replaced whole; those of earlier runs that are not among ``provenance`` stay.
 
@@ -175,18 +183,31 @@ def publish(folder: Path, rows: pd.DataFrame, provenance: dict[str, Any], order:
         rows: ``SCORE_COLUMNS`` of the finished cells.
         provenance: per cell, ``task/algorithm``: where its rows come from.
         order: every cell name in the order of the table.
+        tracks: ``TRACK_COLUMNS`` of the finished cells of mazes.
     """
-    scores = read_rows(folder / "scores.csv", SCORE_COLUMNS)
     known = read_json(folder / "provenance.json") if (folder / "provenance.json").exists() else {}
-    stays = ~cell_names(scores).isin(list(provenance))
-    merged = pd.concat([scores[stays], rows[list(SCORE_COLUMNS)]]) if stays.any() else rows
-    known |= provenance
     rank = {name: i for i, name in enumerate(order)}
-    merged = merged.assign(rank=cell_names(merged).map(rank).fillna(len(rank)).astype(int))
-    merged = merged.sort_values(["rank", "seed", "step", "episode"], kind="stable")
-    write_rows(folder / "scores.csv", merged[list(SCORE_COLUMNS)])
+    merged = _merge(folder / "scores.csv", rows[list(SCORE_COLUMNS)], provenance, rank)
+    sort = ["rank", "seed", "step", "episode"]
+    write_rows(folder / "scores.csv", merged.sort_values(sort, kind="stable")[list(SCORE_COLUMNS)])
+    if tracks is not None and len(tracks):
+        merged = _merge(folder / "tracks.csv", tracks[list(TRACK_COLUMNS)], provenance, rank)
+        sort = ["rank", "seed", "episode", "step"]
+        merged = merged.sort_values(sort, kind="stable")[list(TRACK_COLUMNS)]
+        write_rows(folder / "tracks.csv", merged)
+    known |= provenance
     names = sorted(known, key=lambda name: rank.get(name, len(rank)))
     write_json(folder / "provenance.json", {name: known[name] for name in names})
+
+
+def _merge(
+    path: Path, rows: pd.DataFrame, provenance: dict[str, Any], rank: dict[str, int]
+) -> pd.DataFrame:
+    """``rows`` in place of what ``path`` has of the cells of ``provenance``, with their rank."""
+    old = read_rows(path, rows.columns)
+    stays = ~cell_names(old).isin(list(provenance))
+    merged = pd.concat([old[stays], rows]) if stays.any() else rows
+    return merged.assign(rank=cell_names(merged).map(rank).fillna(len(rank)).astype(int))
 
 
 def publish_audits(folder: Path, audits: dict[str, Any]) -> None:

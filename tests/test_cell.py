@@ -51,6 +51,26 @@ def test_a_finished_cell_has_every_episode_of_every_evaluation(undisturbed, cell
     assert not (undisturbed / "checkpoint").exists()
 
 
+def test_a_finished_cell_of_a_maze_tells_where_its_last_episodes_went(datasets, tmp_path):
+    folder = run(plan("antmaze-umaze", num_episodes=3), tmp_path)
+    tracks, rows = cells.read_tracks(folder), cells.read(folder)[0]
+    lengths = rows[(rows["seed"] == 0) & (rows["step"] == rows["step"].max())]["length"].tolist()
+    assert tracks["seed"].unique().tolist() == [0]
+    for (episode, track), length in zip(tracks.groupby("episode"), lengths, strict=True):
+        steps = track["step"].tolist()
+        assert steps == sorted(set(steps)), episode
+        assert (steps[0], steps[-1]) == (0, length)
+        assert 50 < len(steps) <= 101
+        # Every episode starts at the origin, give or take D4RL's noise and ours of rounding.
+        assert track[["x", "y"]].iloc[0].abs().max() <= 0.105
+    assert track[["x", "y"]].nunique().min() > 1
+
+
+def test_a_cell_outside_mazes_has_no_tracks(undisturbed):
+    assert len(cells.read_tracks(undisturbed)) == 0
+    assert not (undisturbed / "tracks.csv").exists()
+
+
 def test_a_finished_cell_is_not_run_again(undisturbed, cell, tmp_path):
     before = {path: path.stat().st_mtime_ns for path in undisturbed.iterdir()}
     assert run(cell, tmp_path / "undisturbed") == undisturbed

@@ -232,12 +232,12 @@ def test_a_grid_holds_the_lock_while_it_publishes(datasets, tmp_path, monkeypatc
     held = []
     publish = grid.publish
 
-    def look(rows, provenance, folder):
+    def look(rows, provenance, folder, tracks):
         code = "import fcntl, sys; fcntl.flock(open(sys.argv[1], 'w'), fcntl.LOCK_EX | 4)"
         lock = str(folder / ".lock")
         done = subprocess.run([sys.executable, "-c", code, lock], capture_output=True, check=False)
         held.append(b"BlockingIOError" in done.stderr)
-        publish(rows, provenance, folder)
+        publish(rows, provenance, folder, tracks)
 
     monkeypatch.setattr(grid, "publish", look)
     arguments = ["grid", "--profile", "smoke", "--results", str(tmp_path), "--workers", "1"]

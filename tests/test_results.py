@@ -65,6 +65,20 @@ def test_publishing_a_cell_again_replaces_it_whole_and_leaves_the_others(tmp_pat
     assert results.read_json(tmp_path / "provenance.json") == {"a/x": {"n": 2}, "b/x": {"n": 1}}
 
 
+def test_tracks_are_merged_as_scores_are_and_stay_where_none_come(tmp_path):
+    def tracks(task, *xs):
+        points = [(task, "x", 0, 0, step, x, -x) for step, x in enumerate(xs)]
+        return pd.DataFrame(points, columns=list(results.TRACK_COLUMNS))
+
+    for task, xs in (("b", (1.0, 2.0)), ("a", (3.0,)), ("b", (4.0, 5.0, 6.0))):
+        facts = {f"{task}/x": {}}
+        results.publish(tmp_path, rows(task, "x", 0.0), facts, ORDER, tracks(task, *xs))
+    results.publish(tmp_path, rows("a", "y", 0.0), {"a/y": {}}, ORDER)
+    merged = results.read_rows(tmp_path / "tracks.csv", results.TRACK_COLUMNS)
+    assert results.cell_names(merged).tolist() == ["a/x", "b/x", "b/x", "b/x"]
+    assert merged["x"].tolist() == [3.0, 4.0, 5.0, 6.0]
+
+
 def test_publishing_twice_changes_no_byte(tmp_path):
     for _ in range(2):
         results.publish(tmp_path, rows("a", "x", 1 / 3), {"a/x": {"n": 1}}, ORDER)
