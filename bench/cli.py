@@ -140,7 +140,7 @@ class CompareArgs:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ReportArgs:
-    """Make one HTML page of all scores, statistics and their origins."""
+    """Make one HTML page of all scores and their origins, and one on the post's claims."""
 
     results: Path = Path("results")
     """root of all results"""
@@ -479,7 +479,7 @@ def _have_data(planned: Sequence[Any], display: Callable[[str, int], Any]) -> No
 
 
 def _table(args: TableArgs) -> int:
-    from bench import report, table
+    from bench import findings, report, table
     from bench.formats import FORMATS
     from envs.registry import look_up
 
@@ -491,6 +491,7 @@ def _table(args: TableArgs) -> int:
         return 0
     if args.check:
         stale = [path for f in folders for path in (*table.stale(f), *report.stale(f))]
+        stale += findings.stale(args.results)
         for path in stale:
             print(
                 f"error: {path} is not what its scores give; run: rl-or-bc report", file=sys.stderr
@@ -532,7 +533,7 @@ def _compare(args: CompareArgs) -> int:
 
 
 def _report(args: ReportArgs) -> int:
-    from bench import report, table
+    from bench import findings, report, table
 
     for folder in _scored(args.results):
         table.write(folder)
@@ -540,6 +541,7 @@ def _report(args: ReportArgs) -> int:
         if args.plots is not None:
             where = args.plots / folder.parent.name / folder.name
             print(f"{len(report.write_plots(folder, where))} pictures: {where}")
+    print(findings.write(args.results))
     return 0
 
 

@@ -15,10 +15,14 @@ from typing import Any, NamedTuple
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.collections import PatchCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
 
 from bench.table import Column
+from envs.behaviour.walker import Waypoints
+from envs.maze import CELL_SIZE, MAPS, cell_to_xy, find_cells
 from envs.types import Array
 
 INK, FAINT, GRID = "#1f2937", "#5b6472", "#e3e7ed"
@@ -80,6 +84,20 @@ class Line(NamedTuple):
     y: Array
     low: Array
     high: Array
+
+
+class Panel(NamedTuple):
+    """Episodes of one method in a maze.
+
+    Attributes:
+        column: the method.
+        text: stands behind its title.
+        paths: where each episode went, ``[T, 2]`` metres, and whether it reached the goal.
+    """
+
+    column: Column
+    text: str
+    paths: Sequence[tuple[Array, bool]]
 
 
 class Look(NamedTuple):
@@ -198,6 +216,45 @@ def curves(
         axis.xaxis.set_major_locator(mpl.ticker.MaxNLocator(5))
         axis.margins(x=0.02)
         axis.set_ylim(limits)
+    return figure
+
+
+def tracks(maze: str, panels: Sequence[Panel]) -> Figure:
+    """Where episodes went, a map of the maze for each method.
+
+    Dotted is the shortest way; goals lie within the square; an episode whose end is hollow did not
+    get there.
+
+    Args:
+        maze: a key of ``envs.maze.MAPS``.
+        panels: one for each method.
+    """
+    rows, columns = len(MAPS[maze]), len(MAPS[maze][0])
+    goal = cell_to_xy(find_cells(maze, "G")[0])
+    way = Waypoints(maze).way(np.zeros(2), goal + 0.75)
+    across = min(3, len(panels))
+    down = -(-len(panels) // across)
+    with mpl.rc_context(_STYLE):
+        size = (2.6 * across, (2.6 * rows / columns + 0.35) * down)
+        figure = Figure(figsize=size, layout="constrained")
+        axes = figure.subplots(down, across, squeeze=False).flat
+        for axis, panel in zip(axes, panels, strict=False):
+            colour = SIDES[panel.column.style]
+            axis.set_title(f"{panel.column.title} {panel.text}", color=colour)
+            corners = cell_to_xy(find_cells(maze, "1")) - CELL_SIZE / 2
+            walls = [Rectangle(tuple(xy), CELL_SIZE, CELL_SIZE) for xy in corners]
+            axis.add_collection(PatchCollection(walls, facecolor=GRID, edgecolor=GRID))
+            axis.add_patch(Rectangle(tuple(goal), 1.5, 1.5, facecolor=TINT, edgecolor="#d97706"))
+            axis.plot(way[:, 0], way[:, 1], ":", color=FAINT, linewidth=1.0)
+            for path, reached in panel.paths:
+                axis.plot(path[:, 0], path[:, 1], color=colour, linewidth=0.9, alpha=0.8)
+                fill = colour if reached else "white"
+                axis.plot(*path[-1], "o", markersize=4.0, color=colour, mfc=fill)
+            axis.set_xlim(-1.5 * CELL_SIZE, (columns - 1.5) * CELL_SIZE)
+            axis.set_ylim((rows - 1.5) * CELL_SIZE, -1.5 * CELL_SIZE)
+            axis.set_aspect("equal")
+        for axis in figure.axes:
+            axis.set_axis_off()
     return figure
 
 

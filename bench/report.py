@@ -16,7 +16,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from bench import compare, plots, results, stats, table
-from bench.plots import Line, Point
+from bench.plots import Line, Panel, Point
 from bench.table import Column
 from envs.registry import FAMILIES, TASKS
 from envs.types import Array, InputError
@@ -24,8 +24,10 @@ from envs.types import Array, InputError
 SEED = 0  # of every bootstrap
 LAST_EVALUATIONS = 3  # beside last and best, the mean of so many
 PAGE, PICTURE = "report.html", "dichotomy.svg"
+# Whose tracks the page shows; those of all mazes would make it slow to open on a phone.
+_TRACKS = ("antmaze-medium-play", "pointmaze-medium-play")
 
-_TEMPLATES = Path(__file__).parent / "page"
+TEMPLATES = Path(__file__).parent / "page"
 
 
 class Results(NamedTuple):
@@ -37,6 +39,7 @@ class Results(NamedTuple):
         curves: (task, algorithm) -> what ``stats.evaluations`` gives.
         provenance: cell name -> where its rows come from.
         published: what ``table.read_published`` gives.
+        panels: task of a maze -> where a few episodes of each method went.
     """
 
     summary: pd.DataFrame
@@ -44,6 +47,7 @@ class Results(NamedTuple):
     curves: dict[tuple[str, str], pd.DataFrame]
     provenance: dict[str, Any]
     published: table.Published
+    panels: dict[str, list[Panel]]
 
 
 def read(folder: Path) -> Results:
@@ -55,7 +59,31 @@ def read(folder: Path) -> Results:
         for (task, algorithm), cell in rows.groupby(["task", "algorithm"], sort=False)
     }
     provenance = results.read_provenance(folder / "provenance.json")
-    return Results(summary, columns, curves, provenance, table.read_published())
+    tracks = results.read_rows(folder / "tracks.csv", results.TRACK_COLUMNS)
+    panels = _panels(tracks, rows, columns, curves)
+    return Results(summary, columns, curves, provenance, table.read_published(), panels)
+
+
+def _panels(
+    tracks: pd.DataFrame,
+    rows: pd.DataFrame,
+    columns: dict[str, Column],
+    curves: dict[tuple[str, str], pd.DataFrame],
+) -> dict[str, list[Panel]]:
+    keys = ["task", "algorithm", "seed", "episode"]
+    ends = rows[rows["step"] == rows.groupby(["task", "algorithm"])["step"].transform("max")]
+    reached = ends.set_index(keys)["return"] > 0.0
+    panels: dict[str, list[Panel]] = {}
+    for name in dict.fromkeys(zip(tracks["task"], tracks["algorithm"], strict=True)):
+        task, algorithm = name
+        cell = tracks[(tracks["task"] == task) & (tracks["algorithm"] == algorithm)]
+        paths = [
+            (path[["x", "y"]].to_numpy(), bool(reached.loc[key]))
+            for key, path in cell.groupby(keys)
+        ]
+        score = f"{stats.last(curves[name]).mean():.0f}"
+        panels.setdefault(task, []).append(Panel(columns[algorithm], score, paths))
+    return panels
 
 
 def matrices(found: Results) -> dict[str, dict[str, Array]]:
@@ -83,7 +111,7 @@ def matrices(found: Results) -> dict[str, dict[str, Array]]:
 
 
 def figures(found: Results) -> dict[str, Figure]:
-    """Name -> picture: the dichotomy, a profile for each family, a curve for each task."""
+    """Name -> picture: the dichotomy, profiles by family, curves by task, tracks by maze task."""
     families = matrices(found)
     looks = plots.looks(found.columns)
     drawn: dict[str, Figure] = {}
@@ -104,6 +132,8 @@ def figures(found: Results) -> dict[str, Figure]:
         ]
         if lines:
             drawn[f"curve-{task}"] = plots.curves(task, lines, ("step", "score"))
+    for task, panels_of_task in found.panels.items():
+        drawn[f"tracks-{task}"] = plots.tracks(TASKS[task].environment, panels_of_task)
     return drawn
 
 
@@ -183,7 +213,7 @@ def stale(folder: Path) -> list[Path]:
 def _render(found: Results, drawn: dict[str, Figure], folder: Path) -> str:
     families = matrices(found)
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_TEMPLATES),
+        loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -202,8 +232,9 @@ def _render(found: Results, drawn: dict[str, Figure], folder: Path) -> str:
         leads=[_lead(found, family, scores) for family, scores in families.items()],
         aggregates=[_aggregates(found, family, scores) for family, scores in families.items()],
         improvements=[_improvements(found, family, scores) for family, scores in families.items()],
-        pictures={name: _inline(name, f) for name, f in drawn.items() if name != "dichotomy"},
+        pictures={name: _inline(name, f) for name, f in drawn.items() if _in_page(name)},
         several=several,
+        tracks=[task for task in _TRACKS if task in found.panels],
         description=table.describe(found.summary),
         notes=table.notes(found.summary, found.columns),
         details={name: _details(found, name, compared) for name in found.provenance},
@@ -333,12 +364,18 @@ def _improvements(found: Results, family: str, scores: dict[str, Array]) -> dict
     return {"family": family, "rows": rows}
 
 
+def _in_page(name: str) -> bool:
+    kind, _, what = name.partition("-")
+    return what in _TRACKS if kind == "tracks" else bool(what)
+
+
 def _inline(name: str, figure: Figure) -> str:
     kind, _, what = name.partition("-")
     labels = {
         "dichotomy": f"Mean score of each method on {what}; the numbers are under Aggregates.",
         "profile": f"Share of runs on {what} above each score, a line for each method.",
         "curve": f"Score on {what} over training steps, a line for each method.",
+        "tracks": f"Where episodes went in {what}, a map of the maze for each method.",
     }
     return plots.inline(figure, name, labels[kind])
 

@@ -9,7 +9,7 @@ FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("
 # These turn stored results into tables, on machines that need no JAX.
 WITHOUT_JAX = [
     path
-    for name in ("results", "stats", "table", "formats", "compare", "report")
+    for name in ("results", "stats", "table", "formats", "compare", "report", "findings")
     if (path := ROOT / f"bench/{name}.py").exists()
 ]
 

@@ -6,47 +6,14 @@ import shutil
 import subprocess
 from html.parser import HTMLParser
 
-import numpy as np
-import pandas as pd
 import pytest
+from score_files import METHODS, write_scores, write_tracks
 
 from bench import cli, plots, report, results, stats, table
+from envs.maze import MAPS
 from envs.registry import FAMILIES, TASKS
 
-METHODS = {"bc": ("BC", "imitation"), "dt": ("D<T>", "imitation"), "iql": ("IQL", "offline RL")}
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-
-
-def write_scores(folder, tasks=TASKS, steps=(50, 100), seeds=(0, 1, 2)):
-    """Raw rows of every method on ``tasks``: method number i scores about 20 (i + 1) at the end."""
-    generator = np.random.default_rng(0)
-    rows, provenance = [], {}
-    for task in tasks:
-        low, high = TASKS[task].reference_returns
-        for index, (name, (title, style)) in enumerate(METHODS.items()):
-            provenance[f"{task}/{name}"] = {
-                "task": {"name": task},
-                "algorithm": name,
-                "title": title,
-                "style": style,
-                "told": "nothing",
-                "config": {"hidden_dims": [8, 8], "learning_rate": 1e-3},
-                "settings": {"seeds": list(seeds), "num_episodes": 1, "source": "regenerated"},
-                "dataset": {"dataset_id": "a</script><b>", "hash": "f" * 64},
-                "versions": {"jax": "1.2.3"},
-                "environment": "Some-v4",
-                "device": "cpu: cpu",
-                "commit": "c0ffee",
-                "hash": "0123456789ab",
-            }
-            for step in steps:
-                for seed in seeds:
-                    score = (20 * (index + 1) + generator.normal()) * step / max(steps)
-                    value = low + score / 100 * (high - low)
-                    rows.append((task, name, seed, step, 0, value, 5))
-    frame = pd.DataFrame(rows, columns=list(results.SCORE_COLUMNS))
-    results.publish(folder, frame, provenance, [])
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -210,6 +177,32 @@ def test_plots_are_written_as_svg_and_png_and_are_the_same_again(tmp_path, capsy
     pngs = [path for path in first if path.suffix == ".png"]
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in pngs)
     assert (where / report.PICTURE).exists()
+
+
+def test_tracks_are_drawn_over_the_maze_and_tell_who_got_there(tmp_path):
+    task = "pointmaze-medium-play"
+    scores = {(task, "bc"): 0.0, (task, "iql"): 100.0}
+    folder = write_scores(tmp_path / "regenerated" / "quick", [task], (100,), (0,), scores)
+    rows = results.read_rows(folder / "scores.csv", results.SCORE_COLUMNS)
+    rows["return"] = rows["return"].round()
+    results.write_rows(folder / "scores.csv", rows)
+    write_tracks(folder, task, "iql", [(0.0, 0.0), (1.0, 2.0), (20.0, 20.0)])
+    (panel,) = report.read(folder).panels[task]
+    assert (panel.column.title, panel.text) == ("IQL", "100")
+    ((path, reached),) = panel.paths
+    assert reached
+    assert path.tolist() == [[0.0, 0.0], [1.0, 2.0], [20.0, 20.0]]
+    write_tracks(folder, task, "bc", [(0.0, 0.0), (3.0, 0.0)])
+    (panel,) = report.read(folder).panels[task]
+    assert not panel.paths[0][1]
+    page = report.build(folder)[report.PAGE]
+    assert "Where they go" in page
+    assert f"Where episodes went in {task}" in page
+    figure = report.figures(report.read(folder))[f"tracks-{task}"]
+    walls = figure.axes[0].collections[0].get_paths()
+    assert len(walls) == sum(row.count("1") for row in MAPS["medium"])
+    # The dotted way keeps to free cells: ten moves from corner to corner, start included.
+    assert len(figure.axes[0].lines[0].get_xydata()) == 11
 
 
 def test_each_method_has_a_look_of_its_own_even_when_there_are_many():

@@ -78,6 +78,13 @@ class Waypoints:
         at_goal = np.all(next_cell == goal_cell, axis=1, keepdims=True)
         return np.where(at_goal, goals, cell_to_xy(next_cell) + spots)
 
+    def way(self, xy: Array, goal: Array) -> Array:
+        """Waypoints ``[K, 2]`` from ``xy`` ``[2]`` to ``goal`` ``[2]``, both included."""
+        points = [xy]
+        while not np.array_equal(points[-1], goal):
+            points.append(self.target(points[-1][None], goal[None], np.zeros(2))[0])
+        return np.array(points)
+
 
 def _search(free: Array, goal: tuple[int, int]) -> Array:
     """``[rows, columns, 2]`` the neighbour a step closer to ``goal``; walls point at themselves."""

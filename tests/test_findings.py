@@ -1,0 +1,93 @@
+"""What the page on the claims says, from rows whose scores are known."""
+
+import pytest
+from score_files import write_scores
+
+from bench import cli, findings, report
+from envs.registry import TASKS
+from envs.types import InputError
+
+FAR = [n for n, t in TASKS.items() if t.family == "antmaze" and t.environment != "umaze"]
+LOCOMOTION = [name for name, task in TASKS.items() if task.family == "locomotion"]
+
+
+def find(folder):
+    return {(f.family, f.claim): f for f in findings.find(report.read(folder))}
+
+
+def write(tmp_path, bc, iql, tasks=TASKS):
+    scores = {(task, "bc"): bc for task in tasks} | {(task, "iql"): iql for task in tasks}
+    scores |= {(task, "dt"): 0.0 for task in tasks}
+    return write_scores(tmp_path / "regenerated" / "quick", tasks, (100,), scores=scores)
+
+
+@pytest.mark.parametrize(("bc", "iql", "holds"), [(60, 70, True), (60, 80, False), (80, 60, False)])
+def test_parity_is_a_matter_of_points_either_way(tmp_path, bc, iql, holds):
+    (finding,) = find(write(tmp_path, bc, iql, LOCOMOTION)).values()
+    assert finding.claim == "imitation keeps up with offline RL, within 15 points"
+    assert finding.value == pytest.approx(bc - iql, abs=2.0)
+    assert finding.low < finding.value < finding.high
+    assert finding.holds is holds
+
+
+@pytest.mark.parametrize(("bc", "iql", "holds"), [(0, 40, True), (30, 40, False), (40, 0, False)])
+def test_the_mazes_claim_needs_the_points_and_the_interval(tmp_path, bc, iql, holds):
+    (finding,) = find(write(tmp_path, bc, iql, FAR)).values()
+    assert finding.claim.endswith("20 points above imitation that is told no goal")
+    assert finding.holds is holds
+
+
+def test_a_claim_is_open_where_the_interval_has_both_answers(tmp_path, monkeypatch):
+    monkeypatch.setattr(findings, "COLLAPSE", 40.0)
+    folder = write(tmp_path, 0, 40.0, FAR)
+    value = find(folder).popitem()[1].value
+    monkeypatch.setattr(findings, "COLLAPSE", value + 0.1)
+    assert find(folder).popitem()[1].holds is None
+
+
+def test_the_best_is_chosen_anew_in_each_resample(tmp_path):
+    folder = write_scores(
+        tmp_path / "regenerated" / "quick",
+        LOCOMOTION,
+        (100,),
+        scores={(t, m): 50.0 for t in LOCOMOTION for m in ("bc", "dt", "iql")},
+    )
+    found = report.read(folder)
+    scores = findings._scores(found, [TASKS[name] for name in LOCOMOTION])
+    name, value, draws = scores.best(["bc", "dt"])
+    assert value == scores.matrices[name].mean()
+    assert (draws >= scores.draws["bc"]).all()
+    assert (draws >= scores.draws["dt"]).all()
+    assert (draws > scores.draws[name]).any()
+
+
+def test_methods_that_lack_a_task_are_left_out(tmp_path):
+    folder = write(tmp_path, 0, 40, FAR[:-1])
+    assert find(folder) == {}
+    assert "No claim can be answered" in findings.build(tmp_path)
+
+
+def test_a_results_folder_can_say_more_with_numbers_of_its_own(tmp_path):
+    write(tmp_path, 0, 40, FAR)
+    template = tmp_path / findings.TEMPLATE
+    template.write_text(
+        '{% extends "bench/findings.md.jinja" %}{% block explanations %}\n'
+        'IQL: {{ score("quick", "iql", "antmaze-medium-play", "antmaze-large-play") }}.\n'
+        "{% endblock %}"
+    )
+    text = findings.build(tmp_path)
+    assert "IQL: 40." in text
+    assert "| antmaze | IQL 4" in text
+    template.write_text('{{ score("paper", "iql", "antmaze-medium-play") }}')
+    with pytest.raises(InputError, match="profile paper"):
+        findings.build(tmp_path)
+
+
+def test_table_check_looks_at_the_claims_as_well(tmp_path, capsys):
+    write(tmp_path, 0, 40, FAR[:1])
+    check = ["table", "--check", "--results", str(tmp_path)]
+    assert cli.main(["report", "--results", str(tmp_path)]) == 0
+    assert cli.main(check) == 0
+    (tmp_path / findings.PAGE).write_text("old")
+    assert cli.main(check) == 1
+    assert "FINDINGS.md is not what its scores give" in capsys.readouterr().err
