@@ -140,7 +140,7 @@ class CompareArgs:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ReportArgs:
-    """Make one HTML page of all scores and their origins, and one on the post's claims."""
+    """Make a page of all scores and one on the post's claims."""
 
     results: Path = Path("results")
     """root of all results"""
