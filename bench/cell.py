@@ -34,17 +34,17 @@ from algos.registry import get_algorithm
 from bench import checkpoint, results
 from bench.evaluate import episode_seeds, evaluate
 from bench.interrupt import Asked
-from bench.train import INIT, TRAIN, build, chunk_steps, replicated_sharding, stream
+from bench.train import INIT, TRAIN, Program, build, chunk_steps, replicated_sharding, stream
 from envs.datasets import audit, environment, load, provenance, require_trust
 from envs.registry import Task, World
 from envs.scores import normalized_score
-from envs.types import Array, Dataset, InputError
+from envs.types import Array, Dataset, Environment, InputError
 from envs.views import statistics
 
 EVAL_COLUMNS = ("seed", "step", "episode", "return", "length")
 TRAIN_COLUMNS = ("seed", "step", "metric", "value")
 # Of the first seed: enough to see where a method goes, few enough to keep in a repository.
-_TRACKS, _TRACK_POINTS = 5, 100
+_TRACKS, _TRACK_POINTS = 5, 50
 # Packages whose version can change a number.
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "distrax", "numpy", "mujoco")
 
@@ -295,19 +295,12 @@ def _train(
             train_rows.append(_metric_rows(cell, now, jax.device_get(metrics)))
             stop = asked()
             if now % settings.eval_interval == 0:
-                seen: list[Array] = []
-                watch = lambda observations, seen=seen: seen.append(
-                    observations[:_TRACKS, :2].copy()
-                )
-                played = evaluate(
-                    program, states, lanes, settings.seeds, settings.num_episodes, watch
-                )
-                eval_rows.append(_episode_rows(settings.seeds, now, *played))
+                returns, lengths, paths = _play(cell, program, states, lanes)
+                eval_rows.append(_episode_rows(settings.seeds, now, returns, lengths))
                 if cell.task.is_maze:
-                    tracks = _track_rows(settings, np.stack(seen, axis=1), played[1])
+                    tracks = _track_rows(settings.seeds[0], paths, lengths[0])
                     results.write_rows(folder / "tracks.csv", tracks)
                 save(index, step)
-                returns = played[0]
                 scored(float(normalized_score(returns, cell.task.reference_returns).mean()))
             elif stop:
                 save(index, step)
@@ -356,21 +349,31 @@ def _episode_rows(
     return pd.DataFrame(rows, columns=list(EVAL_COLUMNS))
 
 
-def _track_rows(settings: Settings, paths: Array, lengths: Array) -> pd.DataFrame:
+def _play(
+    cell: Cell, program: Program, states: core.State, lanes: Environment
+) -> tuple[Array, Array, Array]:
+    """Returns ``[S, E]``, lengths ``[S, E]``, and what ``_track_rows`` wants."""
+    settings = cell.settings
+    shown = min(_TRACKS, settings.num_episodes)
+    seen: list[Array] = []
+    watch = lambda observations: seen.append(observations[:shown, :2].copy())
+    played = evaluate(program, states, lanes, settings.seeds, settings.num_episodes, watch)
+    return *played, np.stack(seen, axis=1)
+
+
+def _track_rows(seed: int, paths: Array, lengths: Array) -> pd.DataFrame:
     """Points at even distances in time, the first and the last of each episode among them.
 
     Args:
-        settings: of the cell.
-        paths: ``[K, T, 2]`` x and y of the first seed's first episodes.
-        lengths: ``[S, E]`` of all.
+        seed: the first.
+        paths: ``[K, T, 2]`` x and y, in metres, of its first episodes.
+        lengths: ``[E]`` of all of its episodes.
     """
     rows = []
-    for episode, (path, length) in enumerate(
-        zip(paths[: settings.num_episodes], lengths[0].tolist(), strict=False)
-    ):
+    for episode, (path, length) in enumerate(zip(paths, lengths.tolist(), strict=False)):
         steps = np.unique(np.linspace(0, length, min(length, _TRACK_POINTS) + 1).astype(int))
         for step, (x, y) in zip(steps.tolist(), path[steps].tolist(), strict=True):
-            rows.append((settings.seeds[0], episode, step, round(x, 2), round(y, 2)))
+            rows.append((seed, episode, step, round(x, 2), round(y, 2)))
     return pd.DataFrame(rows, columns=list(results.TRACK_COLUMNS[2:]))
 
 

@@ -73,6 +73,10 @@ def _panels(
     keys = ["task", "algorithm", "seed", "episode"]
     ends = rows[rows["step"] == rows.groupby(["task", "algorithm"])["step"].transform("max")]
     reached = ends.set_index(keys)["return"] > 0.0
+    if not set(tracks[keys].itertuples(index=False, name=None)) <= set(reached.index):
+        raise InputError(
+            "tracks.csv has an episode that scores.csv lacks; restore or delete tracks.csv"
+        )
     panels: dict[str, list[Panel]] = {}
     for name in dict.fromkeys(zip(tracks["task"], tracks["algorithm"], strict=True)):
         task, algorithm = name
@@ -365,6 +369,7 @@ def _improvements(found: Results, family: str, scores: dict[str, Array]) -> dict
 
 
 def _in_page(name: str) -> bool:
+    """All but the dichotomy as a whole, which the page shows family by family."""
     kind, _, what = name.partition("-")
     return what in _TRACKS if kind == "tracks" else bool(what)
 

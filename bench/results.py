@@ -187,27 +187,20 @@ def publish(
     """
     known = read_json(folder / "provenance.json") if (folder / "provenance.json").exists() else {}
     rank = {name: i for i, name in enumerate(order)}
-    merged = _merge(folder / "scores.csv", rows[list(SCORE_COLUMNS)], provenance, rank)
-    sort = ["rank", "seed", "step", "episode"]
-    write_rows(folder / "scores.csv", merged.sort_values(sort, kind="stable")[list(SCORE_COLUMNS)])
-    if tracks is not None and len(tracks):
-        merged = _merge(folder / "tracks.csv", tracks[list(TRACK_COLUMNS)], provenance, rank)
-        sort = ["rank", "seed", "episode", "step"]
-        merged = merged.sort_values(sort, kind="stable")[list(TRACK_COLUMNS)]
-        write_rows(folder / "tracks.csv", merged)
+    tables = {"scores.csv": (SCORE_COLUMNS, rows), "tracks.csv": (TRACK_COLUMNS, tracks)}
+    for name, (columns, new) in tables.items():
+        old = read_rows(folder / name, columns)
+        kept = old[~cell_names(old).isin(list(provenance))]
+        parts = [part[list(columns)] for part in (kept, new) if part is not None and len(part)]
+        if parts or (folder / name).exists():
+            merged = pd.concat(parts) if parts else old.head(0)
+            place = cell_names(merged).map(rank).fillna(len(rank)).astype(int)
+            merged = merged.assign(rank=place)
+            merged = merged.sort_values(["rank", *columns[2:5]], kind="stable")
+            write_rows(folder / name, merged[list(columns)])
     known |= provenance
     names = sorted(known, key=lambda name: rank.get(name, len(rank)))
     write_json(folder / "provenance.json", {name: known[name] for name in names})
-
-
-def _merge(
-    path: Path, rows: pd.DataFrame, provenance: dict[str, Any], rank: dict[str, int]
-) -> pd.DataFrame:
-    """``rows`` in place of what ``path`` has of the cells of ``provenance``, with their rank."""
-    old = read_rows(path, rows.columns)
-    stays = ~cell_names(old).isin(list(provenance))
-    merged = pd.concat([old[stays], rows]) if stays.any() else rows
-    return merged.assign(rank=cell_names(merged).map(rank).fillna(len(rank)).astype(int))
 
 
 def publish_audits(folder: Path, audits: dict[str, Any]) -> None:

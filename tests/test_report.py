@@ -12,6 +12,7 @@ from score_files import METHODS, write_scores, write_tracks
 from bench import cli, plots, report, results, stats, table
 from envs.maze import MAPS
 from envs.registry import FAMILIES, TASKS
+from envs.types import InputError
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
@@ -203,6 +204,9 @@ def test_tracks_are_drawn_over_the_maze_and_tell_who_got_there(tmp_path):
     assert len(walls) == sum(row.count("1") for row in MAPS["medium"])
     # The dotted way keeps to free cells: ten moves from corner to corner, start included.
     assert len(figure.axes[0].lines[0].get_xydata()) == 11
+    write_tracks(folder, task, "iql", [(0.0, 0.0)], [(0.0, 0.0)])
+    with pytest.raises(InputError, match=r"tracks.csv has an episode that scores.csv lacks"):
+        report.read(folder)
 
 
 def test_each_method_has_a_look_of_its_own_even_when_there_are_many():

@@ -65,7 +65,7 @@ def test_publishing_a_cell_again_replaces_it_whole_and_leaves_the_others(tmp_pat
     assert results.read_json(tmp_path / "provenance.json") == {"a/x": {"n": 2}, "b/x": {"n": 1}}
 
 
-def test_tracks_are_merged_as_scores_are_and_stay_where_none_come(tmp_path):
+def test_tracks_are_merged_as_scores_are(tmp_path):
     def tracks(task, *xs):
         points = [(task, "x", 0, 0, step, x, -x) for step, x in enumerate(xs)]
         return pd.DataFrame(points, columns=list(results.TRACK_COLUMNS))
@@ -77,6 +77,9 @@ def test_tracks_are_merged_as_scores_are_and_stay_where_none_come(tmp_path):
     merged = results.read_rows(tmp_path / "tracks.csv", results.TRACK_COLUMNS)
     assert results.cell_names(merged).tolist() == ["a/x", "b/x", "b/x", "b/x"]
     assert merged["x"].tolist() == [3.0, 4.0, 5.0, 6.0]
+    results.publish(tmp_path, rows("b", "x", 0.0), {"b/x": {}}, ORDER)
+    merged = results.read_rows(tmp_path / "tracks.csv", results.TRACK_COLUMNS)
+    assert merged["x"].tolist() == [3.0]  # of the run before, which is gone
 
 
 def test_publishing_twice_changes_no_byte(tmp_path):

@@ -131,14 +131,14 @@ def test_waypoints_are_steps_of_shortest_paths_for_every_cell_and_goal(maze):
     goals = np.array([centre(goal) for _, goal in pairs]) + generator.uniform(
         0, 1.5, (len(pairs), 2)
     )
-    spots = generator.uniform(-1.0, 1.0, goals.shape)
-    targets = Waypoints(maze).target(xy, goals, spots)
-    for (cell, goal), goal_xy, target, spot in zip(pairs, goals, targets, spots, strict=True):
+    offsets = generator.uniform(-1.0, 1.0, goals.shape)
+    targets = Waypoints(maze).target(xy, goals, offsets)
+    for (cell, goal), goal_xy, target, offset in zip(pairs, goals, targets, offsets, strict=True):
         assert np.isfinite(steps[cell, goal])
         if steps[cell, goal] <= 1:
             assert (target == goal_xy).all()
             continue
-        column, row = ((target - spot) / 4.0 + 1.0).round(9).tolist()
+        column, row = ((target - offset) / 4.0 + 1.0).round(9).tolist()
         step = (row, column)
         assert steps[cell, step] == 1
         assert steps[step, goal] == steps[cell, goal] - 1

@@ -24,10 +24,10 @@ from envs.types import Array
 
 ANT_NOISE = 0.2  # standard deviation on actions, D4RL's generate_ant_maze_datasets.py
 # The ant's waypoints lie anywhere within ``ANT_SPREAD`` metres of a cell's centre in each
-# direction, somewhere else every two seconds, and for ``LINGER_SHARE`` of the time in the ant's own
-# cell. In D4RL it is up to 1 m, anew at every step (maze_env.py create_navigation_policy), and the
-# ant staggers besides; ours walks straight, and a policy that learned from a track a metre wide
-# gets stuck at the first wall.
+# direction, somewhere else every two seconds on average, and for ``LINGER_SHARE`` of the time in
+# the ant's own cell. In D4RL it is up to 1 m, anew at every step (maze_env.py,
+# create_navigation_policy), and the ant staggers besides; ours walks straight, and a policy that
+# learned from a track a metre or two wide gets stuck at the first wall.
 ANT_SPREAD = 1.5
 CHANGE_PROBABILITY = 1 / 20
 LINGER_SHARE = 0.25
@@ -67,7 +67,7 @@ def tour_with_ant(
         labels[lane] = draw_goal(maze, generator)
         ANT.place(simulator, lane, start, generator)
     reached, flipped = np.zeros(lanes, bool), np.zeros(lanes, bool)
-    spots, lingers = np.zeros((lanes, 2)), np.zeros(lanes, bool)
+    offsets, lingers = np.zeros((lanes, 2)), np.zeros(lanes, bool)
     stayed = np.zeros(lanes, np.int64)
     limit = task.spec.max_episode_steps
 
@@ -76,13 +76,13 @@ def tour_with_ant(
         for lane in np.flatnonzero(active):
             generator = generators[lane]
             if generator.random() < CHANGE_PROBABILITY:
-                spots[lane] = generator.uniform(-ANT_SPREAD, ANT_SPREAD, 2)
+                offsets[lane] = generator.uniform(-ANT_SPREAD, ANT_SPREAD, 2)
                 lingers[lane] = generator.random() < LINGER_SHARE
         xy = simulator.qpos[:, :2]
         targets = np.where(
             (lingers & ~reached)[:, None],
-            cell_to_xy(xy_to_cell(xy)) + spots,
-            waypoints.target(xy, goals, spots),
+            cell_to_xy(xy_to_cell(xy)) + offsets,
+            waypoints.target(xy, goals, offsets),
         )
         inputs = walker_observation(simulator.qpos, simulator.qvel, targets)
         actions = walker.noisy_mean(inputs, ANT_NOISE * noise)

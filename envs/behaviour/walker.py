@@ -67,16 +67,16 @@ class Waypoints:
             self._next[tuple(goal)] = _search(free, tuple(goal.tolist()))
         self._limit = np.array(free.shape) - 1
 
-    def target(self, xy: Array, goals: Array, spots: Array) -> Array:
+    def target(self, xy: Array, goals: Array, offsets: Array) -> Array:
         """Where to walk now, ``[N, 2]`` metres, from ``xy`` ``[N, 2]`` to ``goals`` ``[N, 2]``.
 
         The goal itself from the cell next to it on, before that the next cell's centre moved by
-        ``spots`` ``[N, 2]``, or ``[2]`` for all.
+        ``offsets`` ``[N, 2]``, or ``[2]`` for all.
         """
         cell, goal_cell = (np.clip(xy_to_cell(p), 0, self._limit) for p in (xy, goals))
         next_cell = self._next[goal_cell[:, 0], goal_cell[:, 1], cell[:, 0], cell[:, 1]]
         at_goal = np.all(next_cell == goal_cell, axis=1, keepdims=True)
-        return np.where(at_goal, goals, cell_to_xy(next_cell) + spots)
+        return np.where(at_goal, goals, cell_to_xy(next_cell) + offsets)
 
     def way(self, xy: Array, goal: Array) -> Array:
         """Waypoints ``[K, 2]`` from ``xy`` ``[2]`` to ``goal`` ``[2]``, both included."""
