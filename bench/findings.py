@@ -14,12 +14,16 @@ import jinja2
 import numpy as np
 
 from bench import plots, report, results, stats, table
-from envs.registry import TASKS, Task
+from bench.table import Column
+from envs.registry import FAMILIES, TASKS, Task
 from envs.types import Array, InputError
 
 PAGE = "FINDINGS.md"
 # A results folder may have a template of its own, which extends bench/findings.md.jinja.
 TEMPLATE = "findings.md.jinja"
+
+# What the post says of one method beside another in the mazes; kept with the code.
+CLAIMS = Path(__file__).parent.parent / "results" / "claims.csv"
 
 PARITY = 15.0  # points that "keeps up" allows
 COLLAPSE = 20.0  # points that "breaks down" asks for
@@ -27,14 +31,6 @@ SOLVED = 60.0
 
 _PACKAGE = jinja2.FileSystemLoader(report.TEMPLATES)
 _VERDICTS = {True: "holds", False: "does not hold", None: "open"}
-_OFFLINE_RL = ("td3_bc", "cql", "iql")
-_IMITATION = ("bc", "bc_10pct", "onestep", "dt", "rvs_r", "rvs_g")
-_WITHOUT_GOALS = ("bc", "bc_10pct", "onestep", "dt", "rvs_r")
-_FAMILIES = {
-    "locomotion": "locomotion",
-    "antmaze": "antmaze",
-    "pointmaze": table.with_note("pointmaze", "pointmaze"),
-}
 
 
 class Finding(NamedTuple):
@@ -60,21 +56,26 @@ class Finding(NamedTuple):
 
 
 class _Scores(NamedTuple):
-    """Last evaluations on some tasks.
+    """Last evaluations on some tasks, of the methods that have all of them.
 
     Attributes:
-        titles: algorithm -> what the table calls it.
+        columns: algorithm -> what heads its column.
         matrices: algorithm -> ``[runs, tasks]``.
         draws: algorithm -> means ``[R]`` of resamples.
     """
 
-    titles: dict[str, str]
+    columns: dict[str, Column]
     matrices: dict[str, Array]
     draws: dict[str, Array]
 
-    def known(self, names: Sequence[str]) -> list[str]:
-        """Those of ``names`` that were run on all of the tasks."""
-        return [name for name in names if name in self.matrices]
+    def side(self, style: str, *, told_goals: bool = True) -> list[str]:
+        """Methods of one style, with or without those that are told the goal."""
+        styles = {name: self.columns[name] for name in self.matrices}
+        return [
+            name
+            for name, column in styles.items()
+            if column.style == style and (told_goals or column.told != "the goal")
+        ]
 
     def best(self, names: Sequence[str]) -> tuple[str, float, Array]:
         """The best of ``names`` with its mean, and the best mean of each resample."""
@@ -86,74 +87,67 @@ class _Scores(NamedTuple):
         """Best of ``ours`` less best of ``theirs``: in words, its value, its interval."""
         (one, value, draws), (two, other, others) = self.best(ours), self.best(theirs)
         low, high = stats.bounds(draws - others)
-        text = f"{self.titles[one]} {value:.1f}, {self.titles[two]} {other:.1f}"
+        text = f"{self.columns[one].title} {value:.1f}, {self.columns[two].title} {other:.1f}"
         return text, value - other, float(low), float(high)
 
 
 def find(found: report.Results) -> list[Finding]:
     """Every claim that the results of a folder can answer, in the post's order."""
     findings = []
-    for family in _FAMILIES:
+    for family in FAMILIES:
         tasks = [task for task in TASKS.values() if task.family == family]
         near = _scores(found, [task for task in tasks if task.environment == "umaze"])
         far = _scores(found, [task for task in tasks if task.environment != "umaze"])
-        if family == "locomotion":
-            findings += _of_locomotion(far)
-        else:
+        if tasks[0].is_maze:
             findings += _of_umaze(family, near) + _of_far_mazes(family, far)
+        else:
+            findings += _of_parity(family, far)
     return findings
 
 
-def _of_locomotion(scores: _Scores) -> list[Finding]:
-    ours, theirs = scores.known(_IMITATION), scores.known(_OFFLINE_RL)
+def _of_parity(family: str, scores: _Scores) -> list[Finding]:
+    ours, theirs = scores.side("imitation"), scores.side("offline RL")
     if not ours or not theirs:
         return []
     text, value, low, high = scores.gap(ours, theirs)
     claim = f"imitation keeps up with offline RL, within {PARITY:.0f} points"
-    return [Finding(claim, "locomotion", text, value, low, high, abs(value) <= PARITY)]
+    return [Finding(claim, family, text, value, low, high, abs(value) <= PARITY)]
 
 
 def _of_umaze(family: str, scores: _Scores) -> list[Finding]:
-    names = scores.known(_OFFLINE_RL)
+    names = scores.side("offline RL")
     if not names:
         return []
     name, value, draws = scores.best(names)
     low, high = map(float, stats.bounds(draws))
     claim = f"some offline RL method solves umaze, at least {SOLVED:.0f}"
-    return [Finding(claim, family, scores.titles[name], value, low, high, value >= SOLVED)]
+    title = scores.columns[name].title
+    return [Finding(claim, family, title, value, low, high, value >= SOLVED)]
 
 
 def _of_far_mazes(family: str, scores: _Scores) -> list[Finding]:
-    where = "in medium and large mazes"
-    claims = (
-        (
-            f"{where} offline RL is {COLLAPSE:.0f} points above imitation that is told no goal",
-            _OFFLINE_RL,
-            _WITHOUT_GOALS,
-            COLLAPSE,
-        ),
-        (f"{where} IQL is above one step of improvement", ("iql",), ("onestep",), 0.0),
-        (f"{where} goals help conditional cloning", ("rvs_g",), ("rvs_r",), 0.0),
-        (f"{where} IQL is above CQL", ("iql",), ("cql",), 0.0),
-        (f"{where} CQL is above TD3+BC", ("cql",), ("td3_bc",), 0.0),
-    )
+    imitation = scores.side("imitation", told_goals=False)
+    text = f"offline RL is {COLLAPSE:.0f} points above imitation that is told no goal"
+    claims = [(text, scores.side("offline RL"), imitation, COLLAPSE)]
+    for claim, *names in results.read_rows(CLAIMS, ("claim", "ours", "theirs")).to_numpy():
+        ours, theirs = ([name] if name in scores.matrices else [] for name in names)
+        claims.append((claim, ours, theirs, 0.0))
     findings = []
-    for claim, *sides, least in claims:
-        ours, theirs = map(scores.known, sides)
+    for claim, ours, theirs, least in claims:
         if not ours or not theirs:
             continue
         text, value, low, high = scores.gap(ours, theirs)
         holds = True if value >= least and low > 0.0 else None
         if high < least or high <= 0.0:
             holds = False
-        findings.append(Finding(claim, family, text, value, low, high, holds))
+        where = f"in medium and large mazes {claim}"
+        findings.append(Finding(where, family, text, value, low, high, holds))
     return findings
 
 
 def _scores(found: report.Results, tasks: Sequence[Task]) -> _Scores:
-    """Scores of the methods that have all of ``tasks``, with as many seeds on each."""
     matrices, draws = {}, {}
-    for index, algorithm in enumerate((*_IMITATION, *_OFFLINE_RL)):
+    for index, algorithm in enumerate(found.columns):
         curves = [found.curves.get((task.name, algorithm)) for task in tasks]
         scores = [stats.last(curve) for curve in curves if curve is not None]
         if not scores or len(scores) < len(tasks) or len({len(seeds) for seeds in scores}) > 1:
@@ -162,8 +156,7 @@ def _scores(found: report.Results, tasks: Sequence[Task]) -> _Scores:
         generator = np.random.default_rng([report.SEED, index])
         matrices[algorithm] = matrix
         draws[algorithm] = stats.mean(stats.resample(matrix, generator))
-    titles = {name: column.title for name, column in found.columns.items()}
-    return _Scores(titles, matrices, draws)
+    return _Scores(found.columns, matrices, draws)
 
 
 def build(results_folder: Path) -> str:
@@ -211,7 +204,7 @@ def _section(folder: Path, found: report.Results) -> dict[str, object]:
         rows.append(
             {
                 "claim": finding.claim,
-                "family": _FAMILIES[finding.family],
+                "family": table.with_note(finding.family, finding.family),
                 "measured": finding.measured,
                 "value": f"{value:+.1f}" if "," in finding.measured else f"{value:.1f}",
                 "interval": f"{low:.1f} to {high:.1f}",

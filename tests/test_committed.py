@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from bench import report, table
+from algos.registry import TABLE1
+from bench import findings, report, results, table
 from envs.behaviour import policy
 from envs.behaviour.recipes import Recipe
 from envs.registry import TASKS
@@ -18,10 +19,17 @@ def test_the_committed_tables_are_what_the_committed_scores_give():
     assert [path for folder in folders for path in table.stale(folder)] == []
 
 
-def test_the_committed_page_is_what_the_committed_scores_give():
-    folder = ROOT / "results" / "regenerated" / "quick"
-    assert (folder / report.PAGE).exists()
-    assert report.stale(folder) == []
+def test_the_committed_pages_are_what_the_committed_scores_give():
+    folders = table.find(ROOT / "results")
+    assert all((folder / report.PAGE).exists() for folder in folders)
+    assert [path for folder in folders for path in report.stale(folder)] == []
+    assert (ROOT / "results" / findings.PAGE).exists()
+    assert findings.stale(ROOT / "results") == []
+
+
+def test_claims_are_of_methods_that_there_are():
+    claims = results.read_rows(findings.CLAIMS, ("claim", "ours", "theirs"))
+    assert set(claims["ours"]) | set(claims["theirs"]) <= set(TABLE1)
 
 
 def test_the_readme_shows_the_table_that_the_default_printed():
