@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from algos.registry import TABLE1
-from bench import findings, report, results, table
+from bench import findings, plots, report, results, table
 from envs.behaviour import policy
 from envs.behaviour.recipes import Recipe
 from envs.registry import TASKS
@@ -25,6 +25,16 @@ def test_the_committed_pages_are_what_the_committed_scores_give():
     assert [path for folder in folders for path in report.stale(folder)] == []
     assert (ROOT / "results" / findings.PAGE).exists()
     assert findings.stale(ROOT / "results") == []
+
+
+def test_the_committed_figures_are_what_the_committed_tracks_give():
+    drawn = report.figures(report.read(ROOT / "results" / "regenerated" / "quick"))
+    found = sorted((ROOT / "results" / "figures").glob("quick-*.svg"))
+    assert found
+    for path in found:
+        name = path.stem.replace("quick-", "tracks-")
+        assert path.read_text() == plots.svg(drawn[name], name)
+        assert path.with_suffix(".png").exists()
 
 
 def test_claims_are_of_methods_that_there_are():
