@@ -112,6 +112,8 @@ class GridArgs:
     """root of all results"""
     workers: int | None = None
     """cells at a time; one for each processor by default, on an accelerator 1"""
+    keep: bool = False
+    """leave out cells that the table has already, of the same settings and data"""
     json_lines: bool = False
     """print what happens as one JSON object a line, and nothing else"""
 
@@ -431,9 +433,8 @@ def _grid(args: GridArgs) -> int:
     _have_data(planned, display)
     _prepare(args.results)
     num_workers = workers.default_number() if args.workers is None else args.workers
-    num_workers = min(num_workers, len(planned))
     with display("cells", len(planned)) as shown:
-        failures = grid.run(planned, args.profile, args.results, shown, num_workers)
+        failures = grid.run(planned, args.profile, args.results, shown, num_workers, args.keep)
     folder = args.results / sources[0] / args.profile
     if (folder / "scores.csv").exists() and not args.json_lines:
         print()

@@ -66,6 +66,7 @@ def run(
     results_folder: Path,
     display: Display,
     num_workers: int = 1,
+    keep: bool = False,
 ) -> list[str]:
     """Run every cell that is not done and publish the tables.
 
@@ -78,6 +79,7 @@ def run(
         results_folder: root of all results.
         display: is told how it goes.
         num_workers: cells that run at a time; 1 runs them in this process.
+        keep: leave out cells that the table has, of the same settings, data and versions.
 
     Returns:
         one line per failed cell.
@@ -88,11 +90,18 @@ def run(
     """
     folder = results_folder / planned[0].settings.source / profile_name
     rows, tracks, provenance, failures = [], [], {}, []
+    kept = _published(planned, folder, results_folder) if keep else []
+    for cell in kept:
+        display.started(cell.name)
+        display.finished(cell.name, "in the table")
+    planned = [cell for cell in planned if cell not in kept]
     with asked_to_stop() as asked:
-        if num_workers == 1:
+        if min(num_workers, len(planned)) <= 1:
             outcomes = _one_by_one(planned, results_folder, display, asked)
         else:
-            outcomes = workers.run(planned, results_folder, display, num_workers, asked)
+            outcomes = workers.run(
+                planned, results_folder, display, min(num_workers, len(planned)), asked
+            )
         for cell, outcome in outcomes:
             if isinstance(outcome, InputError | OSError):
                 raise outcome
@@ -110,6 +119,18 @@ def run(
         with results.locked(folder / ".lock", str(folder), display.note):
             publish(pd.concat(rows), provenance, folder, pd.concat(tracks) if tracks else None)
     return failures
+
+
+def _published(planned: Sequence[Cell], folder: Path, results_folder: Path) -> list[Cell]:
+    """Those of ``planned`` whose rows are in the table of ``folder``."""
+    path = folder / "provenance.json"
+    known = results.read_provenance(path) if path.exists() else {}
+    return [
+        cell
+        for cell in planned
+        if cell.name in known
+        and known[cell.name]["hash"] == cells.folder_of(cell, results_folder).name
+    ]
 
 
 def _one_by_one(

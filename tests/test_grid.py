@@ -78,6 +78,27 @@ def test_a_part_of_the_grid_leaves_the_other_cells_in_the_table(finished):
     assert published(finished) == before
 
 
+def test_keep_leaves_out_what_the_table_has_and_nothing_else(finished, monkeypatch, capsys):
+    shutil.rmtree(finished / "runs")  # as in a fresh clone
+    before = published(finished)
+    with monkeypatch.context() as patch:
+        patch.setattr(cells, "_train", lambda *_: pytest.fail("trained again"))
+        assert grid(finished, "--keep", "--algorithms", "bc", "iql", workers=2) == 0
+    assert published(finished) == before
+    path = finished / "regenerated" / "smoke" / "provenance.json"
+    provenance = json.loads(path.read_text())
+    provenance["antmaze-umaze/iql"]["hash"] = "of other settings"
+    path.write_text(json.dumps(provenance))
+    capsys.readouterr()
+    assert grid(finished, "--keep", "--algorithms", "bc", "iql") == 0
+    assert capsys.readouterr().out.count("in the table") == 3
+    assert [done.parent.parent.name for done in finished.rglob("DONE")] == ["iql"]
+    after = published(finished)
+    assert {name: after[name] for name in after if name != "provenance.json"} == {
+        name: before[name] for name in before if name != "provenance.json"
+    }
+
+
 def test_results_can_go_to_a_relative_folder_as_they_do_by_default(datasets, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     arguments = ["grid", "--profile", "smoke", "--tasks", "hopper-medium", "--algorithms", "bc"]
