@@ -8,6 +8,7 @@ A cell's folder holds, under ``<results>/runs/<source>/<task>/<algorithm>/<hash>
 - ``train.csv``: seed, step, metric, value: means over a chunk of steps;
 - ``tracks.csv``: seed, episode, step, x, y: in mazes, where a few of the last episodes went;
 - ``checkpoint/``: the newest states, gone once the cell is done;
+- ``good/``: the checkpoint before a seed was lost to a loss that is not finite;
 - ``DONE``: written last; a cell without it is not in any table.
 """
 
@@ -45,6 +46,8 @@ EVAL_COLUMNS = ("seed", "step", "episode", "return", "length")
 TRAIN_COLUMNS = ("seed", "step", "metric", "value")
 # Of the first seed: enough to see where a method goes, few enough to keep in a repository.
 _TRACKS, _TRACK_POINTS = 5, 50
+# By seed, the first step, metric and value of it that is not finite.
+Lost = dict[int, tuple[int, str, float]]
 # Packages whose version can change a number.
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "distrax", "numpy", "mujoco")
 
@@ -54,7 +57,7 @@ class Interrupted(KeyboardInterrupt):
 
 
 class Diverged(Exception):
-    """A metric is not finite."""
+    """A metric is not finite; the other seeds, if any, went on to the end."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -199,7 +202,7 @@ def run(
 
     Raises:
         Interrupted: ``asked`` said so.
-        Diverged: a loss is not finite; the last good checkpoint stays.
+        Diverged: a loss is not finite; the other seeds' rows and the last good checkpoint stay.
         InputError: the dataset cannot be used.
     """
     data = cell.data
@@ -268,7 +271,7 @@ def _train(
     total = offsets[-1]
     if loaded is not None:
         done = offsets[loaded[1]] + loaded[2]
-        if _has_evaluations(evals, settings, done):
+        if _has_evaluations(evals, settings, done, _lost(train[train["step"] <= done])):
             states, first_phase, first_step = loaded
         else:
             report(f"{cell.name} lacks rows of evals.csv; the cell starts from nothing")
@@ -276,6 +279,7 @@ def _train(
     # Rows past the checkpoint are of work that will be done again.
     done = offsets[first_phase] + first_step
     eval_rows, train_rows = [evals[evals["step"] <= done]], [train[train["step"] <= done]]
+    lost = _lost(train_rows[0])
 
     def save(phase: int, step: int) -> None:
         for name, rows in (("evals.csv", eval_rows), ("train.csv", train_rows)):
@@ -292,48 +296,76 @@ def _train(
             states, metrics = program.runs[index](states, keys, view, step, chunk)
             step += chunk
             now = offsets[index] + step
-            train_rows.append(_metric_rows(cell, now, jax.device_get(metrics)))
+            rows = _metric_rows(settings.seeds, now, jax.device_get(metrics))
+            train_rows.append(rows[~rows["seed"].isin(list(lost))])
+            for seed, row in _lost(train_rows[-1]).items():
+                lost[seed] = row
+                checkpoint.keep(folder / "checkpoint", folder / "good")
+                if len(lost) == len(settings.seeds):
+                    raise _diverged(cell, lost)
+                report(f"{_diverged(cell, {seed: row})}; the other seeds go on")
+                states = _without(states, settings.seeds.index(seed))
             stop = asked()
             if now % settings.eval_interval == 0:
                 returns, lengths, paths = _play(cell, program, states, lanes)
-                eval_rows.append(_episode_rows(settings.seeds, now, returns, lengths))
+                rows = _episode_rows(settings.seeds, now, returns, lengths)
+                eval_rows.append(rows[~rows["seed"].isin(list(lost))])
                 if cell.task.is_maze:
                     tracks = _track_rows(settings.seeds[0], paths, lengths[0])
                     results.write_rows(folder / "tracks.csv", tracks)
                 save(index, step)
-                scored(float(normalized_score(returns, cell.task.reference_returns).mean()))
+                kept = [seed not in lost for seed in settings.seeds]
+                scores = normalized_score(returns[kept], cell.task.reference_returns)
+                scored(float(scores.mean()))
             elif stop:
                 save(index, step)
             progress(now, total)
             if stop and now < total:
                 raise Interrupted(f"{cell.name} stopped at step {now:,} of {total:,}")
+    if lost:
+        raise _diverged(cell, lost)
 
 
-def _has_evaluations(evals: pd.DataFrame, settings: Settings, step: int) -> bool:
-    """Whether every episode of the evaluations up to ``step`` is among the rows."""
+def _lost(train: pd.DataFrame) -> Lost:
+    lost: Lost = {}
+    for seed, *row in train[~np.isfinite(train["value"].astype(float))].itertuples(index=False):
+        lost.setdefault(int(seed), (int(row[0]), *row[1:]))
+    return lost
+
+
+def _diverged(cell: Cell, lost: Lost) -> Diverged:
+    seed, (step, metric, value) = next(iter(lost.items()))
+    others = f"; so it went with {len(lost)} of its seeds" if len(lost) > 1 else ""
+    return Diverged(f"{metric} of {cell.name}, seed {seed}, is {value} by step {step:,}{others}")
+
+
+def _without(states: core.State, index: int) -> core.State:
+    """``states`` with those of one seed at zero, so that no NaN reaches the physics."""
+    return jax.tree.map(lambda leaf: leaf.at[index].set(0), states)
+
+
+def _has_evaluations(evals: pd.DataFrame, settings: Settings, step: int, lost: Lost) -> bool:
+    """Whether every episode of the evaluations up to ``step`` is among the rows.
+
+    Seeds that were ``lost`` have none from then on.
+    """
     steps = range(settings.eval_interval, step + 1, settings.eval_interval)
     wanted = [
         (at, seed, episode)
         for at in steps
         for seed in settings.seeds
+        if seed not in lost or at < lost[seed][0]
         for episode in range(settings.num_episodes)
     ]
     rows = evals.loc[evals["step"] <= step, ["step", "seed", "episode"]]
     return sorted(rows.itertuples(index=False, name=None)) == sorted(wanted)
 
 
-def _metric_rows(cell: Cell, step: int, metrics: dict[str, Any]) -> pd.DataFrame:
-    for name, values in metrics.items():
-        for seed, value in zip(cell.settings.seeds, values, strict=True):
-            if not np.isfinite(value):
-                raise Diverged(
-                    f"{name} of {cell.name}, seed {seed}, is {value} by step {step:,}; the last "
-                    "good checkpoint is kept"
-                )
+def _metric_rows(seeds: tuple[int, ...], step: int, metrics: dict[str, Any]) -> pd.DataFrame:
     rows = [
         (seed, step, name, float(value))
         for name, values in sorted(metrics.items())
-        for seed, value in zip(cell.settings.seeds, values, strict=True)
+        for seed, value in zip(seeds, values, strict=True)
     ]
     return pd.DataFrame(rows, columns=list(TRAIN_COLUMNS))
 

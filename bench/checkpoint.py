@@ -68,6 +68,15 @@ def load(
     return None
 
 
+def keep(folder: Path, copy: Path) -> None:
+    """Copy the checkpoints of ``folder`` to ``copy``, unless older ones are there, or none here."""
+    if folder.exists() and not copy.exists():
+        temporary = copy.with_name(f".{copy.name}.tmp")
+        shutil.rmtree(temporary, ignore_errors=True)
+        shutil.copytree(folder, temporary)
+        temporary.rename(copy)
+
+
 def _defect(path: Path, written_by: dict[str, Any]) -> str:
     """Why the checkpoint is not one that ``written_by`` wrote; empty if it is."""
     try:

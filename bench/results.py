@@ -19,7 +19,7 @@ SCORE_COLUMNS = ("task", "algorithm", "seed", "step", "episode", "return", "leng
 # Where a maze's episode went: one row per point of it that is kept, x and y in metres.
 TRACK_COLUMNS = ("task", "algorithm", "seed", "episode", "step", "x", "y")
 _NUMBERS = ("seed", "step", "episode", "return", "length", "value", "x", "y")
-_LARGEST = 1e12  # no return, step or length comes near it; a loss ("value") may be any number
+_LARGEST = 1e12  # no return, step or length comes near it; a loss ("value") may be NaN
 
 # What every cell's provenance must have, whoever wrote it: types, or the words allowed.
 _FACTS = {
@@ -91,8 +91,10 @@ def read_rows(path: Path, columns: Iterable[str]) -> pd.DataFrame:
     if missing:
         raise InputError(f"{path} lacks the column {missing[0]!r}; restore or delete the file")
     for column in set(columns) & set(_NUMBERS):
-        kind, largest = rows[column].dtype.kind, float("inf") if column == "value" else _LARGEST
-        if len(rows) and (kind not in "if" or not (rows[column].abs() < largest).all()):
+        sound = rows[column].dtype.kind in "if" and (
+            column == "value" or (rows[column].abs() < _LARGEST).all()
+        )
+        if len(rows) and not sound:
             raise InputError(f"{path} holds no numbers in {column!r}; restore or delete the file")
     return rows[columns]
 

@@ -159,28 +159,76 @@ def test_rows_that_are_gone_restart_the_cell_instead_of_leaving_it_with_fewer(st
     assert lines == ["hopper-medium/bc lacks rows of evals.csv; the cell starts from nothing"]
 
 
-def test_a_loss_of_nan_stops_its_cell_keeps_the_last_good_checkpoint_and_no_other_cell(
-    datasets, tmp_path, monkeypatch, capsys
-):
+def spoil(monkeypatch, at, *lost):
+    """Losses of BC are NaN at step ``at``, for the seeds ``lost``."""
     original = cells._metric_rows
 
-    def spoil(cell, step, metrics):
-        if cell.algorithm == "bc" and step == 200:
-            metrics = {name: values * np.nan for name, values in metrics.items()}
-        return original(cell, step, metrics)
+    def spoiled(seeds, step, metrics):
+        rows = original(seeds, step, metrics)
+        rows.loc[rows["seed"].isin(lost) & (step == at), "value"] = np.nan
+        return rows
 
+    monkeypatch.setattr(cells, "_metric_rows", spoiled)
+
+
+def test_losses_of_nan_stop_their_cell_keep_the_last_good_checkpoint_and_stop_no_other_cell(
+    datasets, tmp_path, monkeypatch, capsys
+):
     arguments = ["grid", "--profile", "smoke", "--results", str(tmp_path), "--workers", "1"]
     arguments += ["--tasks", "hopper-medium", "--algorithms", "bc", "bc_10pct"]
+    train = cells._train
+
+    def train_with_nan(cell, *rest):
+        with monkeypatch.context() as patch:
+            if cell.algorithm == "bc":
+                spoil(patch, 200, *cell.settings.seeds)
+            train(cell, *rest)
+
     with monkeypatch.context() as patch:
-        patch.setattr(cells, "_metric_rows", spoil)
+        patch.setattr(cells, "_train", train_with_nan)
         assert cli.main(arguments) == 1
     error = capsys.readouterr().err
-    assert re.search(r"_loss of hopper-medium/bc, seed 0, is nan by step 200", error)
+    assert re.search(r"_loss of hopper-medium/bc, seed 0, is nan by step 200; so it went", error)
     assert "Traceback" not in error
     folder = cells.folder_of(plan(), tmp_path)
     assert [path.name for path in checkpoints(folder)] == ["0-100"]
     assert (cells.folder_of(plan("bc_10pct"), tmp_path) / "DONE").exists()
     assert cli.main(arguments) == 0  # goes on from that checkpoint
+
+
+@pytest.mark.parametrize("stop_at", [None, 100])
+def test_a_seed_that_is_lost_to_nan_stops_no_other_seed(datasets, tmp_path, monkeypatch, stop_at):
+    config = dataclasses.replace(plan().config, num_steps=300)
+    whole = cells.run(plan(config=config, num_evaluations=3), tmp_path / "whole")
+    expected = results.read_rows(whole / "evals.csv", cells.EVAL_COLUMNS)
+    planned = plan(config=config, num_evaluations=3)
+    lines, steps = [], []
+
+    def run(**options):
+        return cells.run(
+            planned, tmp_path, report=lines.append, progress=lambda n, _: steps.append(n), **options
+        )
+
+    spoil(monkeypatch, 200, 0)
+    if stop_at:
+        asked = iter([False, True])
+        with pytest.raises(cells.Interrupted):
+            run(asked=lambda: next(asked))
+        assert steps == [100, 200]
+    with pytest.raises(cells.Diverged, match="seed 0, is nan by step 200$"):
+        run()
+    assert steps == [100, 200, 300]
+    assert len(lines) == 1
+    assert re.fullmatch(r".* seed 0, is nan by step 200; the other seeds go on", lines[0])
+    folder = cells.folder_of(planned, tmp_path)
+    found = results.read_rows(folder / "evals.csv", cells.EVAL_COLUMNS)
+    kept = (expected["seed"] == 1) | (expected["step"] == 100)
+    assert found.equals(expected[kept].reset_index(drop=True))
+    assert [path.name for _, _, path in checkpoint._list(folder / "good")] == ["0-100"]
+    assert not (folder / "DONE").exists()
+    with pytest.raises(cells.Diverged, match="seed 0, is nan by step 200$"):
+        run()  # trains nothing again
+    assert steps == [100, 200, 300]
 
 
 def test_a_clock_that_goes_backwards_changes_nothing(datasets, tmp_path, undisturbed, monkeypatch):
