@@ -215,7 +215,7 @@ def test_a_seed_that_is_lost_to_nan_stops_no_other_seed(datasets, tmp_path, monk
         with pytest.raises(cells.Interrupted):
             run(asked=lambda: next(asked))
         assert steps == [100, 200]
-    with pytest.raises(cells.Diverged, match="seed 0, is nan by step 200$"):
+    with pytest.raises(cells.Diverged, match=r"seed 0, is nan by step 200$"):
         run()
     assert steps == [100, 200, 300]
     assert len(lines) == 1
@@ -226,7 +226,7 @@ def test_a_seed_that_is_lost_to_nan_stops_no_other_seed(datasets, tmp_path, monk
     assert found.equals(expected[kept].reset_index(drop=True))
     assert [path.name for _, _, path in checkpoint._list(folder / "good")] == ["0-100"]
     assert not (folder / "DONE").exists()
-    with pytest.raises(cells.Diverged, match="seed 0, is nan by step 200$"):
+    with pytest.raises(cells.Diverged, match=r"seed 0, is nan by step 200$"):
         run()  # trains nothing again
     assert steps == [100, 200, 300]
 
