@@ -22,10 +22,12 @@ from envs.types import InputError
 
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
 
-# No room (on the disk, in a quota, under a limit), no permission, or a disk that fails.
+# No room (on the disk, in a quota, under a limit), no permission, a name that is no folder's, or
+# a disk that fails.
 _CANNOT_WRITE = (
     *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG),
     *(errno.EACCES, errno.EROFS, errno.EPERM),
+    *(errno.EEXIST, errno.ENOTDIR, errno.ENAMETOOLONG),
     errno.EIO,
 )
 

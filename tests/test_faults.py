@@ -2,7 +2,9 @@
 
 import ast
 import dataclasses
+import errno
 import json
+import os
 import re
 import subprocess
 import sys
@@ -250,6 +252,37 @@ def test_a_disk_that_takes_no_more_bytes_is_one_line_and_nothing_is_half_written
     assert "Traceback" not in done.stderr
     assert not list(tmp_path.rglob("*.tmp"))
     assert subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
+def test_a_results_folder_that_is_read_only_is_one_line(datasets, monkeypatch, capsys):
+    # Linux and macOS let nobody write there, root neither.
+    arguments = ["--profile", "smoke", "--results", "/sys/results"]
+    assert cli.main(["train", "bc", "hopper-medium", *arguments]) == 1
+    assert cli.main(["grid", "--tasks", "hopper-medium", *arguments]) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 2
+    assert all(line.startswith("error: cannot write /sys/results: ") for line in lines)
+
+
+def test_a_table_that_becomes_read_only_loses_no_cell(datasets, tmp_path, monkeypatch, capsys):
+    arguments = ["grid", "--profile", "smoke", "--results", str(tmp_path), "--workers", "1"]
+    arguments += ["--tasks", "hopper-medium", "--algorithms", "bc"]
+    write = results.write_bytes
+
+    def refuse(path, content):
+        if path.parent.name == "smoke":
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+        write(path, content)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(results, "write_bytes", refuse)
+        assert cli.main(arguments) == 1
+    assert re.fullmatch(
+        r"error: cannot write .*: Read-only file system; .*\n", capsys.readouterr().err
+    )
+    monkeypatch.setattr(cells, "_train", lambda *_: pytest.fail("trained again"))
+    assert cli.main(arguments) == 0
+    assert (tmp_path / "regenerated" / "smoke" / "table1.md").exists()
 
 
 PUBLISH = """

@@ -11,6 +11,9 @@ import h5py
 import minari as library
 import numpy as np
 import pytest
+from damage import READERS, damaged, one_line_at_most
+from hypothesis import given
+from hypothesis import strategies as st
 from minari.data_collector import EpisodeBuffer
 from minari.storage import remotes
 
@@ -289,6 +292,23 @@ def test_a_damaged_dataset_is_answered_with_one_line(
     assert message in error
     assert error.count("\n") == 1
     assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize("name", ["main_data.hdf5", "metadata.json"])
+def test_any_damage_is_refused_in_one_line(folder, name):
+    write_maze()
+    path = folder / UMAZE / "data" / name
+    sound = path.read_bytes()
+
+    @READERS
+    @given(data=st.data())
+    def read(data):
+        path.write_bytes(damaged(data.draw, sound))
+        for reader in (minari.read, minari.read_with_goal):
+            with one_line_at_most():
+                reader(MAZE, 1.0)
+
+    read()
 
 
 # Minari's client, whose servers cannot be had here, with a folder as one more kind of server.

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from multiprocessing import active_children
 
 import pytest
 
@@ -101,6 +102,29 @@ def test_a_failed_cell_stops_no_other(datasets, tmp_path):
     assert "Diverged" in (cells.folder_of(bad, tmp_path) / "FAILED").read_text()
     assert len(list(tmp_path.rglob("DONE"))) == 2
     assert len(display.finished_parts) == 3
+
+
+def test_a_worker_that_is_killed_for_its_memory_takes_its_own_cell_alone_with_it(
+    datasets, tmp_path
+):
+    endless = plan()
+    config = dataclasses.replace(endless.config, num_steps=4_000_000)
+    settings = dataclasses.replace(endless.settings, eval_interval=4_000_000)
+    endless = dataclasses.replace(endless, config=config, settings=settings)
+    display = Recorder()
+
+    def kill(name, done, total):
+        if name == endless.name and total == 4_000_000:
+            display.progress = lambda *_: None
+            # Its worker is the first that was started.
+            os.kill(min(child.pid for child in active_children()), signal.SIGKILL)
+
+    display.progress = kill
+    planned = [endless, plan(algorithm="bc_10pct"), plan("antmaze-umaze")]
+    failures = grid.run(planned, "smoke", tmp_path, display, num_workers=2)
+    assert len(failures) == 1
+    assert "hopper-medium/bc failed: its process was killed, perhaps for want" in failures[0]
+    assert sorted(done.parent.parent.name for done in tmp_path.rglob("DONE")) == ["bc", "bc_10pct"]
 
 
 def test_ctrl_c_checkpoints_what_every_worker_runs(datasets, tmp_path):

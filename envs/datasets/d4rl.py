@@ -24,17 +24,19 @@ everything that reads successors masks it there. Files are read whole: ``scale``
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import math
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import h5py
 import numpy as np
 
-from envs.datasets.checks import check, rows_that_differ
+from envs.datasets.checks import DAMAGED, check, rows_that_differ
 from envs.datasets.download import Download, Progress, address_below
 from envs.datasets.published import ADDRESS, FILES, dataset_folder
 from envs.registry import Task
@@ -212,20 +214,27 @@ def read_states(task: Task, rows: Array) -> Array | None:
     return states if states.shape[1] == task.spec.observation_dim else None
 
 
-def open_file(path: Path, task: Task) -> h5py.File:
+@contextlib.contextmanager
+def open_file(path: Path, task: Task) -> Iterator[h5py.File]:
     """Open the task's HDF5 file for reading.
 
     Raises:
-        InputError: missing, unreadable, empty, cut, or no HDF5.
+        InputError: missing, unreadable, empty, cut, damaged, or no HDF5.
     """
     size = _stat(path, task)
     if size == 0:
         raise InputError(f"{path} is empty; {_fix(task)}")
     try:
-        return h5py.File(path, "r")
+        file = h5py.File(path, "r")
     except OSError as error:
         reason = "it was cut short" if "truncated" in str(error) else "it is no HDF5 file"
         raise InputError(f"{path} cannot be read: {reason}; {_fix(task)}") from None
+    with file:
+        try:
+            yield file
+        except DAMAGED as error:
+            reason = " ".join(str(error).split())
+            raise InputError(f"{path} cannot be read: {reason}; {_fix(task)}") from None
 
 
 def file_hash(path: Path, task: Task) -> str:

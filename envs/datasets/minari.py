@@ -33,7 +33,7 @@ import minari
 import numpy as np
 
 from envs.antmaze_robotics import RoboticsAntMaze
-from envs.datasets.checks import check
+from envs.datasets.checks import DAMAGED, check
 from envs.datasets.download import Progress
 from envs.datasets.regenerated import dataset_folder, flatten
 from envs.registry import TASKS, Task, World, world
@@ -176,7 +176,7 @@ def _episodes(
                 episode.truncations,
             )
             yield _until_success(*rows) if task.family == "antmaze" else rows
-    except (OSError, KeyError, ValueError, TypeError, AssertionError, IndexError) as error:
+    except DAMAGED as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(
             f"dataset {dataset_id} cannot be read ({reason}); {_fix(task)} --overwrite"

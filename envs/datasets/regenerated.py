@@ -12,7 +12,7 @@ import numpy as np
 from minari.storage import get_dataset_path
 
 from envs.behaviour.recipes import Recipe
-from envs.datasets.checks import check, content_hash
+from envs.datasets.checks import DAMAGED, check, content_hash
 from envs.registry import Task
 from envs.types import Array, Dataset, InputError
 
@@ -37,12 +37,13 @@ def read_metadata(recipe: Recipe) -> dict[str, Any]:
     try:
         stored = json.loads((folder / "data" / "metadata.json").read_text())
         metadata: dict[str, Any] = json.loads(stored[METADATA_KEY])
-    except (OSError, ValueError, KeyError):
+        made_by, _ = metadata["recipe"], metadata["hash"]
+    except (OSError, ValueError, KeyError, TypeError):
         raise InputError(
             f"dataset {recipe.dataset_id} in {folder} is half written or was not made here; "
             f"{fix} --overwrite"
         ) from None
-    if metadata["recipe"] != recipe.fingerprint():
+    if made_by != recipe.fingerprint():
         raise InputError(
             f"dataset {recipe.dataset_id} was made by another version of the recipe or its "
             f"policies; {fix} --overwrite"
@@ -61,13 +62,14 @@ def read(task: Task, scale: float) -> tuple[Dataset, dict[str, Any]]:
     metadata = read_metadata(recipe)
     fix = f"run: rl-or-bc data make --tasks {task.name} --scale {scale:g} --overwrite"
     try:
-        episodes = list(minari.load_dataset(recipe.dataset_id).iterate_episodes())
-    except (OSError, KeyError, ValueError, AssertionError) as error:
+        episodes = [
+            (e.observations, e.actions, e.rewards, e.terminations, e.truncations)
+            for e in minari.load_dataset(recipe.dataset_id).iterate_episodes()
+        ]
+        dataset = flatten(episodes)
+    except DAMAGED as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(f"dataset {recipe.dataset_id} cannot be read ({reason}); {fix}") from None
-    dataset = flatten(
-        (e.observations, e.actions, e.rewards, e.terminations, e.truncations) for e in episodes
-    )
     check(dataset, task.spec, recipe.dataset_id)
     if content_hash(dataset) != metadata["hash"]:
         raise InputError(f"dataset {recipe.dataset_id} differs from its recorded hash; {fix}")
