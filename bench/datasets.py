@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from functools import partial
-from typing import Any
+from multiprocessing.connection import Connection
 
 from bench.display import Display
 from bench.interrupt import asked_to_stop
-from bench.processes import SPAWN, passed_on, settle
+from bench.processes import SPAWN, Flag, passed_on, settle
 from envs.behaviour.recipes import Recipe
 from envs.datasets.make import make
 from envs.simulate import num_processors
@@ -42,7 +42,7 @@ def make_all(recipes: Sequence[Recipe], overwrite: bool, display: Display) -> No
                 name, _outcome(recipe, make(recipe, overwrite=overwrite, progress=progress))
             )
         return
-    stop: Any = SPAWN.Event()
+    stop = Flag()
     with asked_to_stop() as asked, passed_on(display) as events:
         pool = ProcessPoolExecutor(num_workers, SPAWN, initializer=_begin, initargs=(stop, events))
         try:
@@ -60,7 +60,7 @@ def make_all(recipes: Sequence[Recipe], overwrite: bool, display: Display) -> No
                         made = future.result()
                     except _Stopped:
                         raise KeyboardInterrupt(f"making {recipe.task.name}") from None
-                    events.put(("finished", recipe.task.name, _outcome(recipe, made)))
+                    events.send(("finished", recipe.task.name, _outcome(recipe, made)))
         finally:
             stop.set()
             pool.shutdown(cancel_futures=True)
@@ -71,11 +71,11 @@ def _outcome(recipe: Recipe, made: bool) -> str:
 
 
 # What a process needs from its start to its end.
-_stop: Any = None
-_events: Any = None
+_stop: Flag
+_events: Connection
 
 
-def _begin(stop: Any, events: Any) -> None:
+def _begin(stop: Flag, events: Connection) -> None:
     global _stop, _events
     settle()
     _stop, _events = stop, events
@@ -85,8 +85,8 @@ def _make(recipe: Recipe, overwrite: bool) -> bool:
     def progress(rows: int) -> None:
         if _stop.is_set():
             raise _Stopped
-        _events.put(("progress", recipe.task.name, rows, recipe.num_rows))
+        _events.send(("progress", recipe.task.name, rows, recipe.num_rows))
 
     progress(0)
-    _events.put(("started", recipe.task.name))
+    _events.send(("started", recipe.task.name))
     return make(recipe, overwrite=overwrite, num_threads=1, progress=progress)

@@ -12,8 +12,8 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
 
 import jax
 import numpy as np
@@ -22,7 +22,7 @@ from bench import cell as cells
 from bench.cell import Cell
 from bench.display import Display
 from bench.interrupt import Asked
-from bench.processes import SPAWN, passed_on, settle
+from bench.processes import SPAWN, Flag, passed_on, settle
 from bench.train import keep_compiled_programs
 from envs.simulate import num_processors
 
@@ -73,9 +73,9 @@ def _run_all(
     display: Display,
     num_workers: int,
     asked: Asked,
-    events: Any,
+    events: Connection,
 ) -> Iterator[tuple[Cell, Path | Exception]]:
-    stop = SPAWN.Event()
+    stop = Flag()
     processors = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [0]
     shares = [share.tolist() for share in np.array_split(processors, num_workers)]
     shares = [share or processors for share in shares]  # more workers than processors
@@ -164,10 +164,10 @@ class _Todo:
 
 # What a worker process needs from its start to its end.
 _asked: Asked = lambda: False
-_events: Any = None
+_events: Connection
 
 
-def _begin(processors: list[int], stop: Any, events: Any) -> None:
+def _begin(processors: list[int], stop: Flag, events: Connection) -> None:
     """Settle in a new process, before JAX counts the processors."""
     global _asked, _events
     settle()
@@ -182,7 +182,7 @@ def _run(cell: Cell, results_folder: Path) -> Path:
         cell,
         results_folder,
         asked=_asked,
-        progress=lambda step, total: _events.put(("progress", cell.name, step, total)),
-        scored=lambda score: _events.put(("scored", cell.name, score)),
-        report=lambda line: _events.put(("note", line)),
+        progress=lambda step, total: _events.send(("progress", cell.name, step, total)),
+        scored=lambda score: _events.send(("scored", cell.name, score)),
+        report=lambda line: _events.send(("note", line)),
     )

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from multiprocessing import active_children
 
@@ -12,7 +13,7 @@ import pytest
 
 from bench import cell as cells
 from bench import datasets as side_by_side
-from bench import grid, workers
+from bench import grid, processes, workers
 from bench.profiles import PROFILES
 from envs.behaviour.recipes import Recipe
 from envs.datasets.regenerated import provenance
@@ -102,6 +103,35 @@ def test_a_failed_cell_stops_no_other(datasets, tmp_path):
     assert "Diverged" in (cells.folder_of(bad, tmp_path) / "FAILED").read_text()
     assert len(list(tmp_path.rglob("DONE"))) == 2
     assert len(display.finished_parts) == 3
+
+
+def tell_and_look_forever(events, stop):
+    while not stop.is_set():
+        events.send(("progress", "endless", 0, 1))
+
+
+def tell_ten_times(events, stop):
+    for number in range(10):
+        events.send(("note", f"{number} {stop.is_set()}"))
+
+
+def test_a_process_that_is_killed_while_it_reports_locks_out_no_other():
+    display, stop = Recorder(), processes.Flag()
+    told = threading.Event()
+    display.progress = lambda *_: told.set()
+    with processes.passed_on(display) as events:
+        for _ in range(3):
+            told.clear()
+            killed = processes.SPAWN.Process(target=tell_and_look_forever, args=(events, stop))
+            killed.start()
+            assert told.wait(60)
+            killed.kill()
+            killed.join()
+        other = processes.SPAWN.Process(target=tell_ten_times, args=(events, stop))
+        other.start()
+        other.join(60)
+        assert other.exitcode == 0
+    assert display.notes == [f"{number} False" for number in range(10)]
 
 
 def test_a_worker_that_is_killed_for_its_memory_takes_its_own_cell_alone_with_it(
