@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Any
+from typing import Any, Self
 
 import chex
 import jax
@@ -68,7 +68,7 @@ class Config(core.ValueConfig):
         self.require("num_samples", self.num_samples >= 1, "at least 1")
         self.require("cloning_steps", self.cloning_steps >= 0, "at least 0")
 
-    def resized(self, *, num_steps: int, batch_size: int, hidden_dims: tuple[int, ...]) -> Config:
+    def resized(self, *, num_steps: int, batch_size: int, hidden_dims: tuple[int, ...]) -> Self:
         """Smaller runs take half the steps, longer ones with fewer samples, on inputs of one scale.
 
         Nearly all the time goes into Q of sampled actions, which makes a step several times as
@@ -92,9 +92,38 @@ class Config(core.ValueConfig):
         )
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AntmazeConfig(Config):
+    """Published settings for antmaze: a learned weight, and rewards of 2 and -2.
+
+    Source: cql_antmaze_new.py and the authors' README; rewards are mapped in its loader.
+    """
+
+    reward_transform: str = "plus_minus_two"
+    target_gap: float | None = 5.0
+
+    def resized(self, *, num_steps: int, batch_size: int, hidden_dims: tuple[int, ...]) -> Self:
+        """Smaller runs keep the weight at 1, and long ones take all of their steps.
+
+        Of fewer samples the log-sum-exp is lower (of 6 instead of 30 by 1.6), so that the gap is
+        met by itself and the learned weight goes to 0. Profile cpu, antmaze-medium-play, seed 0,
+        50,000 steps: weight 5 scores 2 (with ``max_backup``), 1 scores 4 and 0.2 scores 8; 1 scores
+        62 after 100,000.
+        """
+        resized = super().resized(
+            num_steps=num_steps, batch_size=batch_size, hidden_dims=hidden_dims
+        )
+        long = core.trust_in_critics(num_steps) == 1.0
+        return dataclasses.replace(
+            resized,
+            num_steps=num_steps if long else resized.num_steps,
+            target_gap=None,
+            conservative_weight=1.0,
+        )
+
+
 CONFIGS = {
-    # Source: cql_antmaze_new.py and the authors' README; rewards are mapped in its loader.
-    "antmaze": Config(target_gap=5.0, reward_transform="plus_minus_two"),
+    "antmaze": AntmazeConfig(),
     # Not published: rewards of the other methods, and less pressure, for their values are small.
     "pointmaze": Config(conservative_weight=0.5, reward_transform="minus_one", **core.POINTMAZE),
 }

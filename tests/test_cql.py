@@ -408,8 +408,12 @@ def test_smaller_profiles_take_longer_steps_sample_less_and_clone_for_longer(toy
         assert 1 <= short.num_samples < config.num_samples
         # The published share is 40,000 of 1,000,000 steps.
         assert 0.04 < short.cloning_steps / short.num_steps < 1.0
-        assert long.cloning_steps / long.num_steps == 0.04
-        for name in ("conservative_weight", "target_gap", "reward_transform", "max_backup"):
+        assert long.cloning_steps == 0.04 * 500_000
+        learned = config.target_gap is not None
+        assert (short.num_steps, long.num_steps) == (500, 1_000_000 if learned else 500_000)
+        assert short.target_gap is None
+        assert short.conservative_weight == (1.0 if learned else config.conservative_weight)
+        for name in ("reward_transform", "max_backup"):
             assert getattr(short, name) == getattr(config, name)
     normed = dataclasses.replace(short, layer_norm=True)
     state = first_state(cql.make(normed, toy[1]), toy[0])
