@@ -37,6 +37,15 @@ def test_the_mazes_claim_needs_the_points_and_the_interval(tmp_path, bc, iql, ho
     assert finding.holds is holds
 
 
+@pytest.mark.parametrize(("iql", "holds"), [(70, True), (50, False)])
+def test_umaze_is_solved_task_by_task(tmp_path, iql, holds):
+    folder = write(tmp_path, 80, iql, ["antmaze-umaze", "antmaze-umaze-diverse"])
+    found = find(folder)
+    assert [claim.split()[5] for _, claim in found] == ["antmaze-umaze,", "antmaze-umaze-diverse,"]
+    assert {finding.holds for finding in found.values()} == {holds}
+    assert {finding.measured for finding in found.values()} == {"IQL"}
+
+
 def test_a_claim_is_open_where_the_interval_has_both_answers(tmp_path, monkeypatch):
     monkeypatch.setattr(findings, "COLLAPSE", 40.0)
     folder = write(tmp_path, 0, 40.0, FAR)
