@@ -398,20 +398,22 @@ def test_a_first_target_critic_is_the_critic_and_first_weights_are_1(toy, first_
 
 
 def test_smaller_profiles_take_longer_steps_sample_less_and_clone_for_longer(toy, first_state):
-    for config in (cql.Config(), cql.CONFIGS["antmaze"]):
+    for config in (cql.Config(), *cql.CONFIGS.values()):
         short, long = (
             config.resized(num_steps=num_steps, batch_size=1, hidden_dims=HIDDEN)
             for num_steps in (1000, 10**6)
         )
-        assert (short.learning_rate, short.actor_learning_rate) == (1e-3, 3e-4)
+        assert short.learning_rate == max(1e-3, config.learning_rate)
+        assert short.actor_learning_rate == 3e-4
         assert short.normalize_observations
         assert 1 <= short.num_samples < config.num_samples
         # The published share is 40,000 of 1,000,000 steps.
         assert 0.04 < short.cloning_steps / short.num_steps < 1.0
         assert long.cloning_steps == 0.04 * 500_000
-        learned = config.target_gap is not None
-        assert (short.num_steps, long.num_steps) == (500, 1_000_000 if learned else 500_000)
+        share = 1.0 if isinstance(config, cql.MazeConfig) else 0.5
+        assert (short.num_steps, long.num_steps) == (share * 1000, share * 10**6)
         assert short.target_gap is None
+        learned = config.target_gap is not None
         assert short.conservative_weight == (1.0 if learned else config.conservative_weight)
         for name in ("reward_transform", "max_backup"):
             assert getattr(short, name) == getattr(config, name)
