@@ -32,7 +32,7 @@ import pandas as pd
 
 from algos import core
 from algos.registry import get_algorithm
-from bench import checkpoint, results
+from bench import checkpoint, records, results
 from bench.evaluate import episode_seeds, evaluate
 from bench.interrupt import Asked
 from bench.train import INIT, TRAIN, Program, build, chunk_steps, replicated_sharding, stream
@@ -42,12 +42,6 @@ from envs.scores import normalized_score
 from envs.types import Array, Dataset, Environment, InputError
 from envs.views import statistics
 
-EVAL_COLUMNS = ("seed", "step", "episode", "return", "length")
-TRAIN_COLUMNS = ("seed", "step", "metric", "value")
-# Of the first seed: enough to see where a method goes, few enough to keep in a repository.
-_TRACKS, _TRACK_POINTS = 5, 50
-# By seed, the first step, metric and value of it that is not finite.
-Lost = dict[int, tuple[int, str, float]]
 # Packages whose version can change a number.
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "distrax", "numpy", "mujoco")
 
@@ -231,7 +225,7 @@ def read(folder: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
     The provenance includes the ``audit`` of its data, or None if the cell is older than audits.
     """
     facts = results.read_json(folder / "config.json")
-    rows = results.read_rows(folder / "evals.csv", EVAL_COLUMNS)
+    rows = results.read_rows(folder / "evals.csv", records.EVAL_COLUMNS)
     rows = rows.assign(task=facts["task"]["name"], algorithm=facts["algorithm"])
     entry = get_algorithm(facts["algorithm"])
     heading = {"title": entry.title, "style": entry.style, "told": entry.told}
@@ -263,27 +257,23 @@ def _train(
     lanes = cell.world.make(len(settings.seeds) * settings.num_episodes, None)
     states = program.init(stream(settings.seeds, INIT), statistics(dataset))
     first_phase, first_step = 0, 0
-    evals = results.read_rows(folder / "evals.csv", EVAL_COLUMNS)
-    train = results.read_rows(folder / "train.csv", TRAIN_COLUMNS)
+    written = records.Records(folder, settings.seeds)
     loaded = checkpoint.load(folder / "checkpoint", states, report)
     phases = program.algorithm.phases
     offsets = np.cumsum([0] + [phase.num_steps for phase in phases]).tolist()
     total = offsets[-1]
     if loaded is not None:
         done = offsets[loaded[1]] + loaded[2]
-        if _has_evaluations(evals, settings, done, _lost(train[train["step"] <= done])):
+        written.cut(done)
+        steps = range(settings.eval_interval, done + 1, settings.eval_interval)
+        if written.has_evaluations(steps, settings.num_episodes):
             states, first_phase, first_step = loaded
         else:
             report(f"{cell.name} lacks rows of evals.csv; the cell starts from nothing")
-
-    # Rows past the checkpoint are of work that will be done again.
-    done = offsets[first_phase] + first_step
-    eval_rows, train_rows = [evals[evals["step"] <= done]], [train[train["step"] <= done]]
-    lost = _lost(train_rows[0])
+    written.cut(offsets[first_phase] + first_step)
 
     def save(phase: int, step: int) -> None:
-        for name, rows in (("evals.csv", eval_rows), ("train.csv", train_rows)):
-            results.write_rows(folder / name, _concatenate(rows))
+        written.write()
         checkpoint.save(folder / "checkpoint", states, phase, step)
 
     # One length for all, so that no chunk runs past a phase or past an evaluation.
@@ -296,25 +286,20 @@ def _train(
             states, metrics = program.runs[index](states, keys, view, step, chunk)
             step += chunk
             now = offsets[index] + step
-            rows = _metric_rows(settings.seeds, now, jax.device_get(metrics))
-            train_rows.append(rows[~rows["seed"].isin(list(lost))])
-            for seed, row in _lost(train_rows[-1]).items():
-                lost[seed] = row
+            for seed, loss in written.add_metrics(now, jax.device_get(metrics)).items():
                 checkpoint.keep(folder / "checkpoint", folder / "good")
-                if len(lost) == len(settings.seeds):
-                    raise _diverged(cell, lost)
-                report(f"{_diverged(cell, {seed: row})}; the other seeds go on")
+                if len(written.lost) == len(settings.seeds):
+                    raise _diverged(cell, written.lost)
+                report(f"{_diverged(cell, {seed: loss})}; the other seeds go on")
                 states = _without(states, settings.seeds.index(seed))
             stop = asked()
             if now % settings.eval_interval == 0:
                 returns, lengths, paths = _play(cell, program, states, lanes)
-                rows = _episode_rows(settings.seeds, now, returns, lengths)
-                eval_rows.append(rows[~rows["seed"].isin(list(lost))])
+                written.add_episodes(now, returns, lengths)
                 if cell.task.is_maze:
-                    tracks = _track_rows(settings.seeds[0], paths, lengths[0])
-                    results.write_rows(folder / "tracks.csv", tracks)
+                    records.write_tracks(folder, settings.seeds[0], paths, lengths[0])
                 save(index, step)
-                kept = [seed not in lost for seed in settings.seeds]
+                kept = [seed not in written.lost for seed in settings.seeds]
                 scores = normalized_score(returns[kept], cell.task.reference_returns)
                 scored(float(scores.mean()))
             elif stop:
@@ -322,18 +307,11 @@ def _train(
             progress(now, total)
             if stop and now < total:
                 raise Interrupted(f"{cell.name} stopped at step {now:,} of {total:,}")
-    if lost:
-        raise _diverged(cell, lost)
+    if written.lost:
+        raise _diverged(cell, written.lost)
 
 
-def _lost(train: pd.DataFrame) -> Lost:
-    lost: Lost = {}
-    for seed, *row in train[~np.isfinite(train["value"].astype(float))].itertuples(index=False):
-        lost.setdefault(int(seed), (int(row[0]), *row[1:]))
-    return lost
-
-
-def _diverged(cell: Cell, lost: Lost) -> Diverged:
+def _diverged(cell: Cell, lost: dict[int, records.Loss]) -> Diverged:
     seed, (step, metric, value) = next(iter(lost.items()))
     others = f"; so it went with {len(lost)} of its seeds" if len(lost) > 1 else ""
     return Diverged(f"{metric} of {cell.name}, seed {seed}, is {value} by step {step:,}{others}")
@@ -344,74 +322,16 @@ def _without(states: core.State, index: int) -> core.State:
     return jax.tree.map(lambda leaf: leaf.at[index].set(0), states)
 
 
-def _has_evaluations(evals: pd.DataFrame, settings: Settings, step: int, lost: Lost) -> bool:
-    """Whether every episode of the evaluations up to ``step`` is among the rows.
-
-    Seeds that were ``lost`` have none from then on.
-    """
-    steps = range(settings.eval_interval, step + 1, settings.eval_interval)
-    wanted = [
-        (at, seed, episode)
-        for at in steps
-        for seed in settings.seeds
-        if seed not in lost or at < lost[seed][0]
-        for episode in range(settings.num_episodes)
-    ]
-    rows = evals.loc[evals["step"] <= step, ["step", "seed", "episode"]]
-    return sorted(rows.itertuples(index=False, name=None)) == sorted(wanted)
-
-
-def _metric_rows(seeds: tuple[int, ...], step: int, metrics: dict[str, Any]) -> pd.DataFrame:
-    rows = [
-        (seed, step, name, float(value))
-        for name, values in sorted(metrics.items())
-        for seed, value in zip(seeds, values, strict=True)
-    ]
-    return pd.DataFrame(rows, columns=list(TRAIN_COLUMNS))
-
-
-def _episode_rows(
-    seeds: tuple[int, ...], step: int, returns: np.ndarray, lengths: np.ndarray
-) -> pd.DataFrame:
-    rows = [
-        (seed, step, episode, float(returns[i, episode]), int(lengths[i, episode]))
-        for i, seed in enumerate(seeds)
-        for episode in range(returns.shape[1])
-    ]
-    return pd.DataFrame(rows, columns=list(EVAL_COLUMNS))
-
-
 def _play(
     cell: Cell, program: Program, states: core.State, lanes: Environment
 ) -> tuple[Array, Array, Array]:
-    """Returns ``[S, E]``, lengths ``[S, E]``, and what ``_track_rows`` wants."""
+    """Returns ``[S, E]``, lengths ``[S, E]``, and ``paths`` for `records.write_tracks`."""
     settings = cell.settings
-    shown = min(_TRACKS, settings.num_episodes)
+    shown = min(records.TRACKS, settings.num_episodes)
     seen: list[Array] = []
     watch = lambda observations: seen.append(observations[:shown, :2].copy())
     played = evaluate(program, states, lanes, settings.seeds, settings.num_episodes, watch)
     return *played, np.stack(seen, axis=1)
-
-
-def _track_rows(seed: int, paths: Array, lengths: Array) -> pd.DataFrame:
-    """Points at even distances in time, the first and the last of each episode among them.
-
-    Args:
-        seed: the first.
-        paths: ``[K, T, 2]`` x and y, in metres, of its first episodes.
-        lengths: ``[E]`` of all of its episodes.
-    """
-    rows = []
-    for episode, (path, length) in enumerate(zip(paths, lengths.tolist(), strict=False)):
-        steps = np.unique(np.linspace(0, length, min(length, _TRACK_POINTS) + 1).astype(int))
-        for step, (x, y) in zip(steps.tolist(), path[steps].tolist(), strict=True):
-            rows.append((seed, episode, step, round(x, 2), round(y, 2)))
-    return pd.DataFrame(rows, columns=list(results.TRACK_COLUMNS[2:]))
-
-
-def _concatenate(frames: list[pd.DataFrame]) -> pd.DataFrame:
-    filled = [frame for frame in frames if len(frame)]
-    return pd.concat(filled, ignore_index=True) if filled else frames[0]
 
 
 def _circumstances(cell: Cell, dataset_provenance: dict[str, Any]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ import pytest
 
 from algos.registry import ALGORITHMS
 from bench import cell as cells
-from bench import checkpoint, cli, grid, results
+from bench import checkpoint, cli, grid, records, results
 from bench.profiles import PROFILES
 from envs.behaviour import policy
 from envs.behaviour.recipes import Recipe
@@ -163,14 +163,13 @@ def test_rows_that_are_gone_restart_the_cell_instead_of_leaving_it_with_fewer(st
 
 def spoil(monkeypatch, at, *lost):
     """Losses of BC are NaN at step ``at``, for the seeds ``lost``."""
-    original = cells._metric_rows
+    add = records.Records.add_metrics
 
-    def spoiled(seeds, step, metrics):
-        rows = original(seeds, step, metrics)
-        rows.loc[rows["seed"].isin(lost) & (step == at), "value"] = np.nan
-        return rows
+    def spoiled(self, step, metrics):
+        spoil = np.isin(self._seeds, lost) & (step == at)
+        return add(self, step, {k: np.where(spoil, np.nan, v) for k, v in metrics.items()})
 
-    monkeypatch.setattr(cells, "_metric_rows", spoiled)
+    monkeypatch.setattr(records.Records, "add_metrics", spoiled)
 
 
 def test_losses_of_nan_stop_their_cell_keep_the_last_good_checkpoint_and_stop_no_other_cell(
@@ -202,7 +201,7 @@ def test_losses_of_nan_stop_their_cell_keep_the_last_good_checkpoint_and_stop_no
 def test_a_seed_that_is_lost_to_nan_stops_no_other_seed(datasets, tmp_path, monkeypatch, stop_at):
     config = dataclasses.replace(plan().config, num_steps=300)
     whole = cells.run(plan(config=config, num_evaluations=3), tmp_path / "whole")
-    expected = results.read_rows(whole / "evals.csv", cells.EVAL_COLUMNS)
+    expected = results.read_rows(whole / "evals.csv", records.EVAL_COLUMNS)
     planned = plan(config=config, num_evaluations=3)
     lines, steps = [], []
 
@@ -223,7 +222,7 @@ def test_a_seed_that_is_lost_to_nan_stops_no_other_seed(datasets, tmp_path, monk
     assert len(lines) == 1
     assert re.fullmatch(r".* seed 0, is nan by step 200; the other seeds go on", lines[0])
     folder = cells.folder_of(planned, tmp_path)
-    found = results.read_rows(folder / "evals.csv", cells.EVAL_COLUMNS)
+    found = results.read_rows(folder / "evals.csv", records.EVAL_COLUMNS)
     kept = (expected["seed"] == 1) | (expected["step"] == 100)
     assert found.equals(expected[kept].reset_index(drop=True))
     assert [path.name for _, _, path in checkpoint._list(folder / "good")] == ["0-100"]
