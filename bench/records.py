@@ -92,7 +92,7 @@ class Records:
 
 
 def write_tracks(folder: Path, seed: int, paths: Array, lengths: Array) -> None:
-    """Write ``tracks.csv``: points at even distances in time, first and last of an episode included.
+    """Write ``tracks.csv``: points at even distances in time, first and last of each included.
 
     Args:
         folder: of the cell.
