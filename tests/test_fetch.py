@@ -249,6 +249,41 @@ def test_a_server_that_does_not_have_the_file_is_answered_with_what_to_do(kind, 
     assert path.read_bytes() == server.content
 
 
+def moved(to):
+    """Sends on whoever asks for the published path; the file is elsewhere."""
+
+    def behave(request, content, offset, number):
+        if request.path == "/elsewhere":
+            whole(request, content, offset, number)
+        else:
+            request.send(302, b"", Location=to(request.server))
+
+    return behave
+
+
+def test_a_redirect_on_the_same_server_is_followed(server):
+    server.behave = moved(lambda server: "/elsewhere")
+    assert run(server) == 0
+    assert d4rl.path_of(TASK).read_bytes() == server.content
+    assert [path for path, _ in server.asked][-1] == "/elsewhere"
+
+
+@pytest.mark.parametrize(
+    "to",
+    [
+        lambda server: f"http://localhost:{server.server_port}/elsewhere",
+        lambda server: f"ftp://127.0.0.1:{server.server_port}/elsewhere",
+    ],
+)
+def test_a_redirect_to_another_server_is_refused_with_its_name(to, server, capsys):
+    server.behave = moved(to)
+    assert run(server) == 2
+    error = capsys.readouterr().err
+    assert f"answers 302 Found, to {to(server).removesuffix('/elsewhere')}; name another" in error
+    assert error.count("\n") == 1
+    assert len(server.asked) == 1
+
+
 def test_a_resumed_answer_must_begin_where_it_was_asked_to(server, capsys):
     server.behave = other_span
     partial().parent.mkdir()

@@ -1,4 +1,4 @@
-"""Downloads: resumed where they were cut, checked, and moved into place in one move."""
+"""Downloads: from one server, resumed where they were cut, checked, put in place in one move."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from io import BufferedRandom
 from pathlib import Path
 from time import sleep
 from typing import Any, NoReturn
+from urllib.parse import urlsplit
 
 import h5py
 
@@ -28,6 +29,29 @@ Progress = Callable[[int, int], None]
 
 class _Cut(Exception):
     """The connection ended, or never came about; what has come so far is good."""
+
+
+class _SameHost(urllib.request.HTTPRedirectHandler):
+    """Redirects that stay on the server that was named."""
+
+    def redirect_request(
+        self,
+        request: urllib.request.Request,
+        response: Any,
+        code: int,
+        reason: str,
+        headers: Any,
+        address: str,
+    ) -> urllib.request.Request | None:
+        """The request for ``address``; an error status if another server or no encryption."""
+        old, new = urlsplit(request.full_url), urlsplit(address)
+        if new.hostname != old.hostname or new.scheme not in (old.scheme, "https"):
+            reason = f"{reason}, to {new.scheme}://{new.netloc}"
+            raise urllib.error.HTTPError(request.full_url, code, reason, headers, response)
+        return super().redirect_request(request, response, code, reason, headers, address)
+
+
+_OPENER = urllib.request.build_opener(_SameHost)
 
 
 class Download:
@@ -111,7 +135,7 @@ class Download:
         if offset:
             request.add_header("Range", f"bytes={offset}-")
         try:
-            response = urllib.request.urlopen(request, timeout=TIMEOUT)
+            response = _OPENER.open(request, timeout=TIMEOUT)
         except urllib.error.HTTPError as error:
             self._refused(error, file)
             return
