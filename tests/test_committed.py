@@ -50,6 +50,14 @@ def test_the_readme_shows_the_table_that_the_default_printed():
     assert block == (ROOT / "results" / "regenerated" / "quick" / "table1.md").read_text()
 
 
+def test_the_readme_shows_the_averages_of_the_longer_profile():
+    text = (ROOT / "README.md").read_text()
+    block = text.split("<!-- averages: results/regenerated/cpu/table1.md -->\n")[1]
+    lines = (ROOT / "results" / "regenerated" / "cpu" / "table1.md").read_text().splitlines()
+    shown = [line for line in lines if line.startswith(("| task", "|---", "|  | *", "| **"))]
+    assert block.split("<!-- end of averages -->")[0].splitlines() == shown
+
+
 def test_the_committed_quick_table_has_no_empty_cell():
     text = (ROOT / "results" / "regenerated" / "quick" / "table1.md").read_text()
     assert "| - |" not in text
