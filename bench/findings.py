@@ -189,7 +189,7 @@ def build(results_folder: Path) -> str:
                 f"{TEMPLATE} wants scores of {algorithm} on {', '.join(tasks)} in profile "
                 f"{profile}, which are not there"
             )
-        return f"{np.mean([stats.last(curve).mean() for curve in curves]):.0f}"
+        return str(round(float(np.mean([stats.last(curve).mean() for curve in curves]))))
 
     return environment.get_template(TEMPLATE).render(
         sections=[_section(folder, found) for folder, found in folders.items()],
