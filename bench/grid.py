@@ -96,12 +96,11 @@ def run(
         display.finished(cell.name, "in the table")
     planned = [cell for cell in planned if cell not in kept]
     with asked_to_stop() as asked:
-        if min(num_workers, len(planned)) <= 1:
+        num_workers = min(num_workers, len(planned))
+        if num_workers <= 1:
             outcomes = _one_by_one(planned, results_folder, display, asked)
         else:
-            outcomes = workers.run(
-                planned, results_folder, display, min(num_workers, len(planned)), asked
-            )
+            outcomes = workers.run(planned, results_folder, display, num_workers, asked)
         for cell, outcome in outcomes:
             if isinstance(outcome, InputError | OSError):
                 raise outcome

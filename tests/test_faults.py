@@ -253,7 +253,7 @@ def test_a_disk_that_takes_no_more_bytes_is_one_line_and_nothing_is_half_written
     assert subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
-def test_a_results_folder_that_is_read_only_is_one_line(datasets, monkeypatch, capsys):
+def test_a_results_folder_that_is_read_only_is_one_line(datasets, capsys):
     # Linux and macOS let nobody write there, root neither.
     arguments = ["--profile", "smoke", "--results", "/sys/results"]
     assert cli.main(["train", "bc", "hopper-medium", *arguments]) == 1
