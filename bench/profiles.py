@@ -89,7 +89,7 @@ PROFILES = {
         sizes={
             "locomotion": Size(
                 scale=0.08,
-                num_steps=10_000,
+                num_steps=20_000,
                 batch_size=64,
                 hidden_dims=(64, 64),
                 num_evaluations=1,
@@ -105,7 +105,7 @@ PROFILES = {
             ),
             "pointmaze": Size(
                 scale=0.1,
-                num_steps=10_000,
+                num_steps=20_000,
                 batch_size=64,
                 hidden_dims=(64, 64),
                 num_evaluations=1,
