@@ -73,16 +73,14 @@ class Config(core.ValueConfig):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class MazeConfig(Config):
-    """Settings for antmaze, where what is cloned goes the wrong way more often than not."""
+    """Settings for antmaze, where most of what is cloned leads to another goal."""
 
     def resized(self, *, num_steps: int, batch_size: int, hidden_dims: tuple[int, ...]) -> Self:
         """Smaller runs weigh Q twice as much.
 
-        At the start of a way Q hardly differs from action to action, while cloning, by squared
-        error, takes the mean of the ways that data go from there: into a wall. Profile cpu,
-        antmaze-medium-play, seeds 10 and 11: 36 and 24 at the published weight, 76 and 60 at twice
-        that, 84 and 68 at four times. But four times is too much for antmaze-umaze, where one of
-        seeds 0 to 2 diverged; twice has 92 to 100 there, seeds 10 to 12.
+        Profile cpu, antmaze-medium-play, seeds 10 and 11: 36 and 24 at the published weight, 76 and
+        60 at twice that, 84 and 68 at four times. But four times is too much for antmaze-umaze,
+        where one of seeds 0 to 2 diverged; twice has 92 to 100 there, seeds 10 to 12.
         """
         resized = super().resized(
             num_steps=num_steps, batch_size=batch_size, hidden_dims=hidden_dims
