@@ -12,7 +12,6 @@ what this does; CORL normalises them and takes 1 off every reward: variant ``td3
 from __future__ import annotations
 
 import dataclasses
-from typing import Self
 
 import jax
 import jax.numpy as jnp
@@ -53,7 +52,7 @@ class Config(core.ValueConfig):
         self.require("actor_delay", self.actor_delay >= 1, "at least 1")
         self.require("q_weight", self.q_weight >= 0.0, "at least 0")
 
-    def resized(self, *, num_steps: int, batch_size: int, hidden_dims: tuple[int, ...]) -> Self:
+    def resized(self, *, num_steps: int, batch_size: int, hidden_dims: tuple[int, ...]) -> Config:
         """Smaller runs take longer steps with steadier critics, which the actor climbs less.
 
         Young critics are wrong beside the data, where an actor that climbs them goes; so the
@@ -71,26 +70,9 @@ class Config(core.ValueConfig):
         )
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class MazeConfig(Config):
-    """Settings for antmaze, where most of what is cloned leads to another goal."""
-
-    def resized(self, *, num_steps: int, batch_size: int, hidden_dims: tuple[int, ...]) -> Self:
-        """Smaller runs weigh Q twice as much.
-
-        Profile cpu, antmaze-medium-play, seeds 10 and 11: 36 and 24 at the published weight, 76 and
-        60 at twice that, 84 and 68 at four times. But four times is too much for antmaze-umaze,
-        where one of seeds 0 to 2 diverged; twice has 92 to 100 there, seeds 10 to 12.
-        """
-        resized = super().resized(
-            num_steps=num_steps, batch_size=batch_size, hidden_dims=hidden_dims
-        )
-        return dataclasses.replace(resized, q_weight=2.0 * resized.q_weight)
-
-
 CONFIGS = {
     # Source: the authors in TD3_BC issue 2.
-    "antmaze": MazeConfig(normalize_observations=False),
+    "antmaze": Config(normalize_observations=False),
     # Not published. Short runs take a share of the weight of Q (``resized``): 10 in profiles quick
     # and cpu. In quick's medium and large mazes, seeds 10 to 12, 5, 10 and 20 have 64, 61 and 35.
     "pointmaze": Config(q_weight=25.0, reward_transform="minus_one", **core.POINTMAZE),

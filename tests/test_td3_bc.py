@@ -237,15 +237,14 @@ def test_the_policy_acts_on_normalized_observations(toy, state, batch):
 
 
 def test_smaller_profiles_take_longer_steps_and_trust_critics_less(toy, first_state):
-    weights = ((td3_bc.Config(), 2.5), (td3_bc.CONFIGS["antmaze"], 5.0))
-    for config, weight in weights:
+    for config in (td3_bc.Config(), td3_bc.CONFIGS["antmaze"]):
         short, long = (
             config.resized(num_steps=num_steps, batch_size=1, hidden_dims=HIDDEN)
             for num_steps in (1000, 10**6)
         )
         assert (short.learning_rate, short.normalize_observations) == (1e-3, True)
         assert short.layer_norm
-        assert 0.0 < short.q_weight < long.q_weight == weight
+        assert 0.0 < short.q_weight < long.q_weight == 2.5
         for name in ("discount", "actor_delay", "target_noise", "reward_transform"):
             assert getattr(short, name) == getattr(config, name)
     state = first_state(td3_bc.make(short, toy[1]), toy[0])
