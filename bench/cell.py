@@ -152,8 +152,14 @@ def _audit_once(
 
 
 def identity(cell: Cell, dataset_provenance: dict[str, Any]) -> dict[str, Any]:
-    """Everything that decides the cell's numbers; its hash names the cell's folder."""
-    return {
+    """Everything that decides the cell's numbers; its hash names the cell's folder.
+
+    JAX's precision of matrix products is part of it where it was chosen.
+    """
+    flags: Any = jax.config  # whose type lists no flags
+    precision = flags.jax_default_matmul_precision
+    chosen = {} if precision is None else {"matmul_precision": precision}
+    return chosen | {
         "task": {"name": cell.task.name, **dataclasses.asdict(cell.task)},
         "algorithm": cell.algorithm,
         "config": dataclasses.asdict(cell.config),

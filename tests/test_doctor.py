@@ -66,6 +66,13 @@ def test_double_precision_is_wrong():
     assert doctor._settings().verdict == OK
 
 
+def test_another_precision_of_matrix_products_is_noted():
+    with jax.default_matmul_precision("bfloat16"):
+        finding = doctor._settings()
+    assert finding[:2] == (NOTE, "settings")
+    assert "bfloat16" in finding.text
+
+
 def test_packages_other_than_the_locked_ones_are_named(monkeypatch, tmp_path):
     lock = doctor.LOCK.read_text()
     assert doctor.locked_versions()["jax"]
