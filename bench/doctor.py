@@ -107,8 +107,7 @@ def _settings() -> Finding:
     """Switches of JAX that change what is computed."""
     config: Any = jax.config  # whose type lists no flags
     if config.jax_enable_x64:
-        text = "JAX_ENABLE_X64 doubles the precision: unset it"
-        return Finding(WRONG, "settings", text)
+        return Finding(WRONG, "settings", "JAX_ENABLE_X64 doubles the precision: unset it")
     precision = config.jax_default_matmul_precision
     if precision is not None:
         text = f"JAX_DEFAULT_MATMUL_PRECISION={precision}: its cells are other cells"
