@@ -126,7 +126,7 @@ PROFILES = {
                 num_episodes=10,
             ),
             "antmaze": Size(
-                scale=0.3,
+                scale=1.0,
                 num_steps=100_000,
                 batch_size=64,
                 hidden_dims=(256, 256),
