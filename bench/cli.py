@@ -563,6 +563,8 @@ def _print_scores(folder: Path) -> None:
 
     summary, columns = table.load(folder)
     Console(highlight=False, width=80).print(table.render_text(summary, columns))
+    for warning in table.warnings(summary):
+        print(warning)
     print("* offline RL; the other columns imitate. Means over seeds; deviations, published")
     print(f"scores and notes: {folder / 'table1.md'}\n")
 

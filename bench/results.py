@@ -28,7 +28,8 @@ _FACTS = {
     "title": str,
     "style": ("imitation", "offline RL"),
     "told": str,
-    "settings": {"seeds": list, "num_episodes": int, "source": str},
+    "settings": {"seeds": list, "num_episodes": int, "source": str, "scale": float},
+    "dataset": {"hash": str},
     "hash": str,
 }
 

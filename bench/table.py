@@ -31,10 +31,13 @@ TABLE_COLUMNS = (
     "num_episodes",
     "step",
     "source",
+    "scale",
+    "data_hash",
     "profile",
     "cell_hash",
     "doubts",
 )
+SCALED_SOURCE = "regenerated"  # the one whose data are collected in the size that is asked for
 DOUBT_MARK = "†"  # beside a score whose data the user insisted on
 
 # Kept with the code, not with a user's results.
@@ -116,6 +119,8 @@ def summarize(rows: pd.DataFrame, provenance: dict[str, Any], profile: str) -> p
                 settings["num_episodes"],
                 int(last["step"].iloc[0]),
                 settings["source"],
+                settings["scale"] if settings["source"] == SCALED_SOURCE else np.nan,
+                facts["dataset"]["hash"],
                 profile,
                 facts["hash"],
                 "; ".join(facts.get("dataset_provenance", {}).get("doubts", [])),
@@ -316,9 +321,25 @@ def notes(summary: pd.DataFrame, columns: dict[str, Column]) -> list[str]:
     told = [f"{c.title} {c.told}" for c in columns.values() if c.told != "nothing"]
     if told:
         lines += [f"Told at evaluation: {'; '.join(told)}; the other methods nothing."]
-    for doubt in dict.fromkeys(filter(None, summary["doubts"])):
-        lines += [f"{DOUBT_MARK} Insisted on: {doubt}."]
-    return lines
+    for family, rows in summary.groupby("family", sort=False):
+        if len(shares := _shares(rows)) > 1:
+            where = [
+                f"{_percent(share)} in {', '.join(rows['task'][rows['scale'] == share].unique())}"
+                for share in shares
+            ]
+            lines += [f"Share of the rows in {family}: {'; '.join(where)}."]
+    return lines + warnings(summary)
+
+
+def warnings(summary: pd.DataFrame) -> list[str]:
+    """What makes scores less than they look, a sentence each."""
+    lines = [
+        f"Not to be compared: columns of {task} learned from different data."
+        for task, rows in summary.groupby("task", sort=False)
+        if rows["data_hash"].nunique() > 1
+    ]
+    doubts = dict.fromkeys(filter(None, summary["doubts"]))
+    return lines + [f"{DOUBT_MARK} Insisted on: {doubt}." for doubt in doubts]
 
 
 def _text(cell: Any) -> str:
@@ -340,9 +361,21 @@ def describe(summary: pd.DataFrame) -> str:
         steps = " to ".join(
             f"{step:,}" for step in sorted({rows["step"].min(), rows["step"].max()})
         )
-        parts.append(f"{family}: {steps} steps, {_join(rows['num_episodes'])} episodes a seed")
+        shares = " or ".join(_percent(share) for share in _shares(rows))
+        data = f"{shares} of the rows, " if shares else ""
+        episodes = f"{_join(rows['num_episodes'])} episodes a seed"
+        parts.append(f"{family}: {data}{steps} steps, {episodes}")
     size = ", ".join(parts[:3]) + "; " + "; ".join(parts[3:])
     return f"Normalized scores (0 random, 100 reference): {size}. Mean ± std over seeds."
+
+
+def _shares(summary: pd.DataFrame) -> list[float]:
+    """Shares of D4RL's rows that regenerated data have, the smallest first."""
+    return sorted(summary["scale"].dropna().unique())
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:g} %"
 
 
 def _join(values: Any) -> str:

@@ -26,7 +26,12 @@ def write_scores(folder, tasks=TASKS, steps=(50, 100), seeds=(0, 1, 2), scores=N
                 "style": style,
                 "told": "nothing",
                 "config": {"hidden_dims": [8, 8], "learning_rate": 1e-3},
-                "settings": {"seeds": list(seeds), "num_episodes": 1, "source": "regenerated"},
+                "settings": {
+                    "seeds": list(seeds),
+                    "num_episodes": 1,
+                    "source": "regenerated",
+                    "scale": 0.1,
+                },
                 "dataset": {"dataset_id": "a</script><b>", "hash": "f" * 64},
                 "versions": {"jax": "1.2.3"},
                 "environment": "Some-v4",

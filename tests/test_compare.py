@@ -85,7 +85,8 @@ def test_compare_prints_the_posts_scores_and_as_csv_all_of_them(tmp_path, capsys
         "title": "IQL",
         "style": "offline RL",
         "told": "nothing",
-        "settings": {"seeds": [0, 1], "num_episodes": 1, "source": "regenerated"},
+        "settings": {"seeds": [0, 1], "num_episodes": 1, "source": "regenerated", "scale": 0.1},
+        "dataset": {"hash": "d"},
         "hash": "0",
     }
     rows = [("hopper-medium", "iql", seed, 10, 0, 1000.0 * seed, 5) for seed in (0, 1)]

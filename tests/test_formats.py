@@ -22,7 +22,8 @@ def scored(tmp_path):
     facts = lambda name, column: {
         "task": {"name": "hopper-medium"},
         "algorithm": name,
-        "settings": {"seeds": [0, 1], "num_episodes": 1, "source": "regenerated"},
+        "settings": {"seeds": [0, 1], "num_episodes": 1, "source": "regenerated", "scale": 0.1},
+        "dataset": {"hash": "d"},
         "hash": "0",
         **column._asdict(),
     }
@@ -105,3 +106,12 @@ def test_a_format_is_printed_and_nothing_is_written(scored, capsys):
     assert sorted(scored.rglob("*")) == before
     assert cli.main(["table", "--format", "htm", "--results", str(scored)]) == 2
     assert "did you mean 'html'?" in capsys.readouterr().err
+
+
+def test_columns_that_cannot_be_compared_are_named_in_the_terminal_too(scored, capsys):
+    assert cli.main(["table", "--results", str(scored)]) == 0
+    assert "Not to be compared" not in capsys.readouterr().out
+    [path] = scored.rglob("provenance.json")
+    path.write_text(path.read_text().replace('"hash": "d"', '"hash": "e"', 1))
+    assert cli.main(["table", "--results", str(scored)]) == 0
+    assert "columns of hopper-medium learned from different data" in capsys.readouterr().out

@@ -80,7 +80,7 @@ def scored(tmp_path_factory):
         "style": "offline RL",
         "told": "nothing",
         "config": {"num_steps": 10},
-        "settings": {"seeds": [0, 1], "num_episodes": 1, "source": "regenerated"},
+        "settings": {"seeds": [0, 1], "num_episodes": 1, "source": "regenerated", "scale": 0.1},
         "dataset": {"dataset_id": "x", "hash": "y"},
         "versions": {},
         "environment": "Hopper-v4",

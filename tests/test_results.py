@@ -122,7 +122,8 @@ def test_a_return_that_is_no_number_is_named(tmp_path, value):
 def test_provenance_that_is_not_sound_is_named(tmp_path, where, value, message):
     facts = {"algorithm": "x", "title": "X", "style": "imitation", "told": "nothing", "hash": "0"}
     facts |= {"task": {"name": "a"}}
-    facts |= {"settings": {"seeds": [0], "num_episodes": 1, "source": "regenerated"}}
+    facts |= {"settings": {"seeds": [0], "num_episodes": 1, "source": "regenerated", "scale": 0.1}}
+    facts |= {"dataset": {"hash": "d"}}
     whole = {"a/x": facts}
     results.write_json(tmp_path / "p.json", whole)
     assert results.read_provenance(tmp_path / "p.json") == whole

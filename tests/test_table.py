@@ -13,14 +13,20 @@ from envs.registry import TASKS
 from envs.types import InputError
 
 
-def facts(task, algorithm="bc", seeds=(0, 1), episodes=2):
+def facts(task, algorithm="bc", seeds=(0, 1), episodes=2, scale=0.1, data_hash="d" * 64):
     return {
         "task": {"name": task},
         "algorithm": algorithm,
         "title": algorithm.upper(),
         "style": "imitation" if algorithm == "bc" else "offline RL",
         "told": "nothing" if algorithm == "bc" else "the goal",
-        "settings": {"seeds": list(seeds), "num_episodes": episodes, "source": "regenerated"},
+        "settings": {
+            "seeds": list(seeds),
+            "num_episodes": episodes,
+            "source": "regenerated",
+            "scale": scale,
+        },
+        "dataset": {"hash": data_hash},
         "hash": "0123456789ab",
     }
 
@@ -196,3 +202,43 @@ def test_a_doubted_score_is_marked_and_explained_and_others_are_not():
     marked = [line.split("|")[1].strip() for line in lines if line.endswith("† |")]
     assert marked == ["hopper-medium"]
     assert "† Insisted on: of another day." in lines
+
+
+def test_a_table_says_how_much_of_the_data_was_learned_from():
+    played = pd.concat(
+        [rows("antmaze-umaze", [[0.0, 1.0]] * 2), rows("hopper-medium", [[0.0, 1.0]] * 2)]
+    )
+    known = {
+        "antmaze-umaze/bc": facts("antmaze-umaze", scale=0.002),
+        "hopper-medium/bc": facts("hopper-medium", scale=1.0),
+    }
+    shown = markdown(played, known)
+    assert "locomotion: 100 % of the rows, 100 steps" in shown
+    assert "antmaze: 0.2 % of the rows, 100 steps" in shown
+    assert "Share of" not in shown
+    known["hopper-medium/bc"]["settings"]["source"] = "d4rl"
+    assert "locomotion: 100 steps" in markdown(played, known)
+
+
+def test_tasks_of_one_family_with_data_of_several_sizes_are_named():
+    played = pd.concat(
+        [rows(task, [[0.0, 1.0]] * 2) for task in ("antmaze-umaze", "antmaze-large-play")]
+    )
+    known = {
+        "antmaze-umaze/bc": facts("antmaze-umaze", scale=1.0),
+        "antmaze-large-play/bc": facts("antmaze-large-play", scale=0.3),
+    }
+    shown = markdown(played, known)
+    assert "antmaze: 30 % or 100 % of the rows" in shown
+    named = "30 % in antmaze-large-play; 100 % in antmaze-umaze"
+    assert f"Share of the rows in antmaze: {named}." in shown
+
+
+def test_columns_of_a_task_that_learned_from_different_data_are_not_to_be_compared():
+    warning = "Not to be compared: columns of antmaze-umaze learned from different data."
+    played = pd.concat([rows("antmaze-umaze", [[0.0, 1.0]] * 2, name) for name in ("bc", "iql")])
+    columns = {"bc": BC, "iql": IQL}
+    known = {f"antmaze-umaze/{name}": facts("antmaze-umaze", name) for name in columns}
+    assert warning not in markdown(played, known, columns)
+    known["antmaze-umaze/iql"]["dataset"]["hash"] = "e" * 64
+    assert warning in markdown(played, known, columns)
