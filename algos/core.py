@@ -218,9 +218,45 @@ def gradient_step(
     constant.
     """
     grads, metrics = jax.grad(loss_fn, has_aux=True)(trainable.params)
+    return _stepped(trainable, tx, grads), metrics
+
+
+def gradient_step_in_pieces(
+    loss_fn: Callable[..., tuple[jax.Array, Metrics]],
+    trainable: Trainable,
+    tx: optax.GradientTransformation,
+    batch: tuple[jax.Array, ...],
+    axes: tuple[int, ...],
+    size: int,
+) -> tuple[Trainable, Metrics]:
+    """`gradient_step` down ``loss_fn(params, *batch)``, taken in one piece after another on a CPU.
+
+    What a piece leaves for its way back then stays in the processor's cache. An accelerator would
+    rather have all at once.
+
+    Args:
+        loss_fn: a mean over rows, and so are its metrics.
+        trainable: as of `gradient_step`.
+        tx: as of `gradient_step`.
+        batch: arrays of B rows.
+        axes: where each of ``batch`` has its rows.
+        size: rows of a piece; all in one, unless it divides B.
+    """
+    num_rows = batch[0].shape[axes[0]]
+    if jax.default_backend() != "cpu" or num_rows % size or num_rows == size:
+        return gradient_step(lambda params: loss_fn(params, *batch), trainable, tx)
+    pieces = num_rows // size
+    split = lambda x, axis: jnp.stack(jnp.split(x, pieces, axis))
+    step = lambda piece: jax.grad(loss_fn, has_aux=True)(trainable.params, *piece)
+    found = jax.lax.map(step, tuple(map(split, batch, axes)))
+    grads, metrics = jax.tree.map(lambda x: x.mean(0), found)
+    return _stepped(trainable, tx, grads), metrics
+
+
+def _stepped(trainable: Trainable, tx: optax.GradientTransformation, grads: Params) -> Trainable:
     updates, opt_state = tx.update(grads, trainable.opt_state, trainable.params)
     params = optax.apply_updates(trainable.params, updates)
-    return Trainable(params=params, opt_state=opt_state), metrics
+    return Trainable(params=params, opt_state=opt_state)
 
 
 def memoryless(act: Callable[[State, jax.Array], jax.Array]) -> tuple[Reset, Act]:

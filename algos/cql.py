@@ -32,6 +32,9 @@ from algos import core, losses, networks, sampling
 from envs import views
 from envs.types import EnvSpec
 
+# Of a batch, in the critics' gradient: with 31 actions each, 2 MB a layer of 256 units.
+_ROWS_AT_A_TIME = 64
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Config(core.ValueConfig):
@@ -189,7 +192,13 @@ def make(config: Config, spec: EnvSpec) -> core.Algorithm:
 
         weight = jnp.clip(jnp.exp(state.log_weight.params), 0.0, 1e6)
 
-        def critic_loss(params: core.Params) -> tuple[jax.Array, core.Metrics]:
+        def critic_loss(
+            params: core.Params,
+            observations: jax.Array,
+            actions: jax.Array,
+            densities: jax.Array,
+            target: jax.Array,
+        ) -> tuple[jax.Array, core.Metrics]:
             all_q = q_of_samples(params, observations, actions)
             q, sampled_q = all_q[:, 0], all_q[:, 1:]
             soft_maximum = jax.nn.logsumexp(sampled_q - densities[None], axis=1)
@@ -200,7 +209,10 @@ def make(config: Config, spec: EnvSpec) -> core.Algorithm:
             metrics = {"critic_loss": loss, "bellman_error": bellman_error, "q": q.mean()}
             return loss, metrics | {"conservative_gap": gaps.mean(), "excess": excess.mean()}
 
-        new_critic, critic_metrics = core.gradient_step(critic_loss, state.critic, tx)
+        rows, axes = (observations, actions, densities, target), (0, 1, 1, 0)
+        new_critic, critic_metrics = core.gradient_step_in_pieces(
+            critic_loss, state.critic, tx, rows, axes, _ROWS_AT_A_TIME
+        )
         excess = critic_metrics.pop("excess")
 
         noise = jax.random.normal(key_actor, batch.actions.shape)

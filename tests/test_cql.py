@@ -436,3 +436,20 @@ def test_published_settings_are_those_of_the_authors_code():
         assert config.layer_norm is False
     assert (locomotion.target_gap, locomotion.reward_transform) == (None, "raw")
     assert (antmaze.target_gap, antmaze.reward_transform) == (5.0, "plus_minus_two")
+
+
+@pytest.mark.parametrize("size", [4, ROWS])
+def test_a_batch_that_pieces_do_not_divide_is_taken_in_one(
+    size, learned, state, batch, toy, monkeypatch
+):
+    monkeypatch.setattr(cql, "_ROWS_AT_A_TIME", size)
+    chex.assert_trees_all_equal(compiled(LEARNED, toy)(state, batch, 1), learned)
+
+
+def test_critics_learn_the_same_from_a_batch_in_pieces(learned, state, batch, toy, monkeypatch):
+    # The loss, not the parameters: Adam's first step has the size of the rate for any gradient.
+    monkeypatch.setattr(cql, "_ROWS_AT_A_TIME", 2)
+    in_pieces = compiled(LEARNED, toy)(state, batch, 1)
+    chex.assert_trees_all_close(in_pieces[1], learned[1], rtol=1e-5)
+    first, whole = (new.critic.opt_state[0].mu for new in (in_pieces[0], learned[0]))
+    chex.assert_trees_all_close(first, whole, rtol=1e-4, atol=1e-6)
