@@ -447,7 +447,7 @@ def test_a_batch_that_pieces_do_not_divide_is_taken_in_one(
 
 
 def test_critics_learn_the_same_from_a_batch_in_pieces(learned, state, batch, toy, monkeypatch):
-    # The loss, not the parameters: Adam's first step has the size of the rate for any gradient.
+    # Gradients, in Adam's mean, not parameters: its first step has one size for any gradient.
     monkeypatch.setattr(cql, "_ROWS_AT_A_TIME", 2)
     in_pieces = compiled(LEARNED, toy)(state, batch, 1)
     chex.assert_trees_all_close(in_pieces[1], learned[1], rtol=1e-5)
