@@ -83,7 +83,7 @@ class AuditArgs:
     dataset: tyro.conf.Positional[str]
     """a task, or D4RL's name of its file such as hopper-medium-v2"""
     source: str | None = None
-    """regenerated (the default), d4rl, d4rl-qlearning, minari or minari-goal"""
+    """regenerated (the default), d4rl, d4rl-qlearning, minari, minari-goal or own"""
     environment: str | None = None
     """gymnasium's version of locomotion, v4 or v5; that of the data by default"""
     scale: float | None = None
@@ -105,7 +105,7 @@ class GridArgs:
     algorithms: Names = ()
     """which algorithms; the columns of Table 1 by default"""
     source: str | None = None
-    """regenerated (the default), d4rl, d4rl-qlearning, minari or minari-goal"""
+    """regenerated (the default), d4rl, d4rl-qlearning, minari, minari-goal or own"""
     environment: str | None = None
     """gymnasium's version of locomotion, v4 or v5; that of the data by default"""
     insist: bool = False
@@ -171,7 +171,7 @@ class TrainArgs:
     profile: str = "quick"
     """size of the run"""
     source: str | None = None
-    """regenerated (the default), d4rl, d4rl-qlearning, minari or minari-goal"""
+    """regenerated (the default), d4rl, d4rl-qlearning, minari, minari-goal or own"""
     environment: str | None = None
     """gymnasium's version of locomotion, v4 or v5; that of the data by default"""
     insist: bool = False
@@ -343,10 +343,11 @@ def _audit(args: AuditArgs) -> int:
 def _recipes(args: DataInfoArgs) -> list[Any]:
     from bench.profiles import get_profile
     from envs.behaviour.recipes import Recipe
-    from envs.registry import TASKS, get_task
+    from envs.datasets import DEFAULT_SOURCE, get_source, resolve
 
     sizes = get_profile(args.profile).sizes
-    tasks = [get_task(name) for name in args.tasks or TASKS]
+    names = args.tasks or get_source(DEFAULT_SOURCE).tasks
+    tasks = [resolve(name, DEFAULT_SOURCE)[0] for name in names]
     scales = [sizes[t.family].scale if args.scale is None else args.scale for t in tasks]
     return [Recipe(task, scale) for task, scale in zip(tasks, scales, strict=True)]
 
@@ -410,14 +411,15 @@ def _grid(args: GridArgs) -> int:
     from bench import grid, workers
     from bench.display import Bars, JsonLines
     from bench.profiles import get_profile
-    from envs.datasets import get_source, resolve
-    from envs.registry import TASKS
+    from envs.datasets import DEFAULT_SOURCE, get_source, resolve
 
     if args.workers is not None and args.workers < 1:
         raise InputError(f"workers must be at least 1, got {args.workers}")
     profile = get_profile(args.profile)
-    offered = get_source(args.source).tasks if args.source else TASKS
-    resolved = [resolve(name, args.source) for name in args.tasks or offered]
+    names = args.tasks or get_source(args.source or DEFAULT_SOURCE).tasks
+    if not names:
+        raise InputError("there are no tasks of your own yet; CONTRIBUTING.md says how to add one")
+    resolved = [resolve(name, args.source) for name in names]
     sources = sorted({source for _, source in resolved})
     if len(sources) > 1:
         raise InputError(f"a table has one source, these tasks have {' and '.join(sources)}")

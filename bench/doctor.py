@@ -24,6 +24,7 @@ from bench.profiles import PROFILES
 from bench.train import EVAL, INIT, TRAIN, build, stream
 from envs import toy
 from envs.behaviour.recipes import Recipe
+from envs.datasets import DEFAULT_SOURCE, get_source
 from envs.datasets.regenerated import dataset_folder, read_metadata
 from envs.registry import TASKS, get_task
 from envs.simulate import num_processors
@@ -125,7 +126,8 @@ def _threads() -> Finding:
 def _data() -> Finding:
     """Datasets of the default profile; what is missing is collected when it is needed."""
     sizes = PROFILES["quick"].sizes
-    recipes = [Recipe(task, sizes[task.family].scale) for task in TASKS.values()]
+    tasks = [TASKS[name] for name in get_source(DEFAULT_SOURCE).tasks]
+    recipes = [Recipe(task, sizes[task.family].scale) for task in tasks]
     present = [recipe for recipe in recipes if dataset_folder(recipe.dataset_id).exists()]
     for recipe in present:
         try:

@@ -15,7 +15,7 @@ import numpy as np
 
 from bench import plots, report, results, stats, table
 from bench.table import Column
-from envs.registry import FAMILIES, TASKS, Task
+from envs.registry import FAMILIES, OWN, TASKS, Task
 from envs.types import Array, InputError
 
 PAGE = "FINDINGS.md"
@@ -98,7 +98,10 @@ def find(found: report.Results) -> list[Finding]:
         tasks = [task for task in TASKS.values() if task.family == family]
         near = [task for task in tasks if task.environment == "umaze"]
         far = _scores(found, [task for task in tasks if task.environment != "umaze"])
-        if tasks[0].is_maze:
+        if family == OWN:
+            for task in tasks:
+                findings += _of_parity(family, _scores(found, [task]), f" on {task.name}")
+        elif tasks[0].is_maze:
             for task in near:
                 findings += _of_umaze(task, _scores(found, [task]))
             findings += _of_far_mazes(family, far)
@@ -107,12 +110,12 @@ def find(found: report.Results) -> list[Finding]:
     return findings
 
 
-def _of_parity(family: str, scores: _Scores) -> list[Finding]:
+def _of_parity(family: str, scores: _Scores, where: str = "") -> list[Finding]:
     ours, theirs = scores.side("imitation"), scores.side("offline RL")
     if not ours or not theirs:
         return []
     text, value, low, high = scores.gap(ours, theirs)
-    claim = f"imitation keeps up with offline RL, within {PARITY:.0f} points"
+    claim = f"imitation keeps up with offline RL{where}, within {PARITY:.0f} points"
     return [Finding(claim, family, text, value, low, high, abs(value) <= PARITY)]
 
 

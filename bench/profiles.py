@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from algos import core
-from envs.registry import look_up
+from envs.registry import OWN, look_up
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -67,12 +67,31 @@ class Profile:
 # these and the steps of 1e-3 that ``resized`` takes. Seed 0 of antmaze-large-play: 40.
 _LONG_WAYS = {"discount": 0.995, "polyak": 0.02}
 
+# Of locomotion, and of own data, whose scale says nothing.
+_QUICK = Size(
+    scale=0.08,
+    num_steps=20_000,
+    batch_size=64,
+    hidden_dims=(64, 64),
+    num_evaluations=1,
+    num_episodes=5,
+)
+_CPU = Size(
+    scale=0.2,
+    num_steps=100_000,
+    batch_size=64,
+    hidden_dims=(128, 128),
+    num_evaluations=4,
+    num_episodes=10,
+)
+_PAPER = Size(scale=1.0, num_evaluations=10, num_episodes=10)
+
 PROFILES = {
     "smoke": Profile(
         purpose="tests and CI: seconds a cell, learns next to nothing",
         num_seeds=2,
         sizes=dict.fromkeys(
-            ("locomotion", "antmaze", "pointmaze"),
+            ("locomotion", "antmaze", "pointmaze", OWN),
             Size(
                 scale=0.002,
                 num_steps=200,
@@ -87,14 +106,8 @@ PROFILES = {
         purpose="the default: the whole grid in minutes on two cores",
         num_seeds=3,
         sizes={
-            "locomotion": Size(
-                scale=0.08,
-                num_steps=20_000,
-                batch_size=64,
-                hidden_dims=(64, 64),
-                num_evaluations=1,
-                num_episodes=5,
-            ),
+            "locomotion": _QUICK,
+            OWN: _QUICK,
             "antmaze": Size(
                 scale=0.04,
                 num_steps=10_000,
@@ -117,14 +130,8 @@ PROFILES = {
         purpose="the whole grid in an evening on two cores",
         num_seeds=3,
         sizes={
-            "locomotion": Size(
-                scale=0.2,
-                num_steps=100_000,
-                batch_size=64,
-                hidden_dims=(128, 128),
-                num_evaluations=4,
-                num_episodes=10,
-            ),
+            "locomotion": _CPU,
+            OWN: _CPU,
             "antmaze": Size(
                 scale=1.0,
                 num_steps=100_000,
@@ -148,7 +155,8 @@ PROFILES = {
         purpose="published steps, widths, batches; for an accelerator",
         num_seeds=10,
         sizes={
-            "locomotion": Size(scale=1.0, num_evaluations=10, num_episodes=10),
+            "locomotion": _PAPER,
+            OWN: _PAPER,
             "antmaze": Size(scale=1.0, num_evaluations=10, num_episodes=100),
             "pointmaze": Size(scale=1.0, num_evaluations=10, num_episodes=100),
         },

@@ -311,11 +311,13 @@ def notes(summary: pd.DataFrame, columns: dict[str, Column]) -> list[str]:
     """What must be known to read the columns and the published rows, a sentence or two each."""
     sources = summary["source"]
     other = "" if sources.str.startswith("d4rl").all() else ", which are other data than ours"
-    published = (
-        f"Published: the scores that the post's table goes back to ({' and '.join(POST_SOURCES)}), "
-        f"on D4RL's files of the version named{other}."
-    )
-    lines = [published]
+    lines = []
+    if any(TASKS[task].in_post for task in summary["task"]):
+        papers = " and ".join(POST_SOURCES)
+        versions = f"on D4RL's files of the version named{other}"
+        lines += [
+            f"Published: the scores that the post's table goes back to ({papers}), {versions}."
+        ]
     if sources.str.startswith("minari").any():
         lines += ["Minari's data: normalized by D4RL's reference returns; antmaze, successes."]
     told = [f"{c.title} {c.told}" for c in columns.values() if c.told != "nothing"]

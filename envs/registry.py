@@ -1,4 +1,4 @@
-"""The tasks, one row each: those of Table 1, and a companion family that is not in the post."""
+"""The tasks, one row each: those of Table 1, a companion family, and those of a user's own data."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple, TypeVar
 
 from envs.antmaze import AntMaze
+from envs.gymnasium_lanes import GymnasiumLanes
 from envs.locomotion import VERSIONS, Locomotion
 from envs.maze import MAPS
 from envs.pointmaze import PointMaze
@@ -40,11 +41,12 @@ class Task:
     """One row of the table: an environment to be scored in and the data to learn from.
 
     Attributes:
-        environment: name of the robot or of the maze.
-        data: which behaviour made the data.
-        family: ``locomotion``, ``antmaze`` or ``pointmaze``; picks the simulator and a method's
-            Config.
-        num_rows: rows of D4RL's file, which is what scale 1 regenerates; pointmaze has antmaze's.
+        environment: name of the robot or of the maze; of own data, gymnasium's of the environment.
+        data: which behaviour made the data; of own data, the Minari dataset.
+        family: ``locomotion``, ``antmaze``, ``pointmaze`` or ``own``; picks the simulator and a
+            method's Config.
+        num_rows: rows of D4RL's file, which is what scale 1 regenerates; pointmaze has antmaze's,
+            and own data have 0.
         reference_returns: (random, reference) returns, normalized scores 0 and 100.
     """
 
@@ -57,6 +59,8 @@ class Task:
     @property
     def name(self) -> str:
         """The task's name, such as ``hopper-medium`` or ``antmaze-umaze``."""
+        if self.family == OWN:
+            return self.data.rpartition("-v")[0].replace("/", "-").lower()
         if self.is_maze:
             return "-".join(part for part in (self.family, self.environment, self.data) if part)
         return f"{self.environment}-{self.data}"
@@ -69,11 +73,13 @@ class Task:
     @property
     def in_post(self) -> bool:
         """Whether the post's Table 1 has it."""
-        return self.family != "pointmaze"
+        return self.family in ("locomotion", "antmaze")
 
     @property
     def gymnasium_id(self) -> str:
         """The gymnasium environment with the same rules."""
+        if self.family == OWN:
+            return self.environment
         key = self.family if self.is_maze else self.environment
         return _GYMNASIUM_IDS[key].format(self.environment)
 
@@ -84,7 +90,9 @@ class Task:
 
     def make_environment(self, num_envs: int, num_threads: int | None = None) -> Environment:
         """``num_envs`` lanes of the environment that scores this task."""
-        return _FAMILIES[self.family](self.environment, num_envs, num_threads)
+        if self.family == OWN:
+            return GymnasiumLanes(self.environment, num_envs, self.reference_returns)
+        return _SIMULATORS[self.family](self.environment, num_envs, num_threads)
 
 
 def world(task: Task, version: str) -> World:
@@ -102,12 +110,12 @@ def world(task: Task, version: str) -> World:
     return World(task.gymnasium_id.replace("v4", version), make)
 
 
-_FAMILIES: dict[str, Callable[[str, int, int | None], Environment]] = {
+OWN = "own"  # the family of data that users bring
+_SIMULATORS: dict[str, Callable[[str, int, int | None], Environment]] = {
     "locomotion": Locomotion,
     "antmaze": AntMaze,
     "pointmaze": PointMaze,
 }
-FAMILIES = tuple(_FAMILIES)
 # A maze's name goes into the braces.
 _GYMNASIUM_IDS = {
     "halfcheetah": "HalfCheetah-v4",
@@ -138,8 +146,19 @@ def _maze(family: str, environment: str, data: str) -> Task:
     )
 
 
+def _own(dataset_id: str, gymnasium_id: str, reference_returns: tuple[float, float]) -> Task:
+    """Data that a user brings: a Minari dataset, the environment to score in, scores 0 and 100."""
+    return Task(
+        environment=gymnasium_id,
+        data=dataset_id,
+        family=OWN,
+        num_rows=0,
+        reference_returns=reference_returns,
+    )
+
+
 # Row counts: D4RL's files (TFDS catalogue pages d4rl_mujoco_* and d4rl_antmaze), rounded to 1,000.
-TASKS = {
+TASKS: dict[str, Task] = {
     task.name: task
     for task in (
         _locomotion("halfcheetah", "medium", 1_000_000),
@@ -163,8 +182,10 @@ TASKS = {
                 ("large", "diverse"),
             )
         ),
+        # Data of your own, a line each; CONTRIBUTING.md has an example.
     )
 }
+FAMILIES = tuple(dict.fromkeys(task.family for task in TASKS.values()))
 
 
 def get_task(name: str) -> Task:

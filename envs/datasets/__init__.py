@@ -6,12 +6,14 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
-from envs.datasets import audits, d4rl, minari, regenerated
+from envs.datasets import audits, d4rl, minari, own, regenerated
 from envs.datasets.download import Progress
-from envs.registry import TASKS, Task, World, get_task, look_up, world
+from envs.registry import OWN, TASKS, Task, World, get_task, look_up, world
 from envs.types import Array, Dataset, InputError
 
 Provenance = dict[str, Any]
+
+_NOT_OWN = tuple(name for name, task in TASKS.items() if task.family != OWN)
 
 
 class Source(NamedTuple):
@@ -23,7 +25,8 @@ class Source(NamedTuple):
         read: (task, scale) -> the checked dataset and its provenance.
         fetch: (task, mirror, overwrite, progress) -> whether it had to be downloaded; None for
             data that are made here.
-        version: gymnasium's version of the locomotion environments that the data are of.
+        version: gymnasium's version of the locomotion environments that the data are of; own data
+            have none.
         scored_in: (task, version) -> the environment.
         tasks: names of the tasks that it has data for.
         states: (task, rows) -> unclipped observations of those rows, see ``audit``.
@@ -34,7 +37,7 @@ class Source(NamedTuple):
     fetch: Callable[[Task, str | None, bool, Progress], bool] | None = None
     version: str = "v4"
     scored_in: Callable[[Task, str], World] = world
-    tasks: tuple[str, ...] = tuple(TASKS)
+    tasks: tuple[str, ...] = _NOT_OWN
     states: Callable[[Task, Array], Array | None] = lambda task, rows: None
 
 
@@ -56,6 +59,7 @@ SOURCES = {
         partial(minari.scored_in, show_goal=True),
         minari.OFFERED,
     ),
+    "own": Source(own.provenance, own.read, own.fetch, "", own.scored_in, own.OFFERED),
 }
 DEFAULT_SOURCE = "regenerated"
 D4RL_SUFFIX = "-v2"
@@ -83,6 +87,7 @@ def resolve(name: str, source: str | None) -> tuple[Task, str]:
     """
     task = get_task(name.removesuffix(D4RL_SUFFIX))
     implied = "d4rl" if name.endswith(D4RL_SUFFIX) else None
+    usual = OWN if task.family == OWN else DEFAULT_SOURCE
     if source is not None and task.name not in get_source(source).tasks:
         raise InputError(
             f"{source} has no data for {task.name}; it has {', '.join(get_source(source).tasks)}"
@@ -91,7 +96,7 @@ def resolve(name: str, source: str | None) -> tuple[Task, str]:
         raise InputError(
             f"{name} is D4RL's file, the source is {source}; say {task.name} or --source d4rl"
         )
-    return task, source or implied or DEFAULT_SOURCE
+    return task, source or implied or usual
 
 
 def environment(task: Task, source: str, version: str | None = None) -> World:

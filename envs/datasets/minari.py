@@ -22,10 +22,11 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import itertools
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -71,13 +72,13 @@ def provenance(task: Task, scale: float) -> dict[str, Any]:
     expected = scored_in(task, "v5").gymnasium_id
     digest, doubts, requirements = hashlib.sha256(), [], []
     for dataset_id in dataset_ids(task):
-        metadata = _metadata(task, dataset_id)
+        metadata = read_metadata(dataset_id, _fix(task), f"{_fix(task)} --overwrite")
         found = json.loads(metadata.get("env_spec", "{}")).get(
             "id", "an environment it does not name"
         )
         if not _same_environment(found, expected):
             doubts.append(f"{dataset_id} was collected in {found}, and is scored in {expected}")
-        digest.update(_folder_hash(dataset_folder(dataset_id) / "data").encode())
+        digest.update(data_hash(dataset_id).encode())
         requirements += metadata.get("requirements", [])
     return {
         "dataset_id": " + ".join(dataset_ids(task)),
@@ -99,17 +100,22 @@ def read_with_goal(task: Task, scale: float) -> tuple[Dataset, dict[str, Any]]:
 
 
 def fetch(task: Task, mirror: str | None, overwrite: bool, progress: Progress) -> bool:
-    """Download the task's datasets by Minari's own client, unless they are there already.
+    """See ``envs.datasets.fetch``."""
+    return download(dataset_ids(task), mirror, overwrite, progress)
 
-    Each appears whole or not at all. See ``envs.datasets.fetch``.
+
+def download(ids: Sequence[str], mirror: str | None, overwrite: bool, progress: Progress) -> bool:
+    """Download datasets by Minari's own client, unless they are there already.
+
+    Each appears whole or not at all. Returns whether there was one to download.
     """
     fetched = False
-    for number, dataset_id in enumerate(dataset_ids(task)):
+    for number, dataset_id in enumerate(ids):
         target = dataset_folder(dataset_id)
         if overwrite or not target.exists():
             _download(dataset_id, target, mirror)
             fetched = True
-        progress(number + 1, len(dataset_ids(task)))
+        progress(number + 1, len(ids))
     return fetched
 
 
@@ -146,41 +152,57 @@ def _download(dataset_id: str, target: Path, mirror: str | None) -> None:
 def _read(task: Task, show_goal: bool) -> Dataset:
     where = " + ".join(dataset_ids(task))
     spec = scored_in(task, "v5", show_goal=show_goal).spec
-    episodes = (e for i in dataset_ids(task) for e in _episodes(task, i, show_goal))
-    dataset = flatten(episodes)
+    keys = ["achieved_goal", "observation", *(["desired_goal"] if show_goal else [])]
+
+    def observed(observations: Any) -> Array:
+        if task.family != "antmaze":
+            return np.asarray(observations)
+        return np.concatenate([observations[key] for key in keys], axis=1)
+
+    fix = f"{_fix(task)} --overwrite"
+    parts = [episodes(i, observed, np.asarray, fix) for i in dataset_ids(task)]
+    whole = itertools.chain.from_iterable(parts)
+    is_maze = task.family == "antmaze"
+    dataset = flatten(itertools.starmap(_until_success, whole) if is_maze else whole)
     check(dataset, spec, where)
     return dataset
 
 
-def _episodes(
-    task: Task, dataset_id: str, show_goal: bool
+def episodes(
+    dataset_id: str,
+    observed: Callable[[Any], Array],
+    acted: Callable[[Array], Array],
+    fix: str,
 ) -> Iterator[tuple[Array, Array, Array, Array, Array]]:
-    """Episodes as ``flatten`` takes them, in float32 from the start to save memory."""
+    """Episodes of a Minari dataset as ``flatten`` takes them, in float32 to save memory.
+
+    Args:
+        dataset_id: of a dataset that is there.
+        observed: what an episode has as observations -> ``[T + 1, O]``.
+        acted: its actions -> ``[T, A]``.
+        fix: what to do about a damaged one, for the message.
+
+    Raises:
+        InputError: the files are damaged, or an episode lacks an observation.
+    """
     try:
         for episode in minari.load_dataset(dataset_id).iterate_episodes():
-            observations = episode.observations
-            if task.family == "antmaze":
-                keys = ["achieved_goal", "observation", *(["desired_goal"] if show_goal else [])]
-                observations = np.concatenate([observations[key] for key in keys], axis=1)
-            steps = len(episode.rewards)
+            observations, steps = observed(episode.observations), len(episode.rewards)
             if len(observations) != steps + 1:
                 raise InputError(
                     f"{dataset_id}: episode {episode.id} has {len(observations)} observations for "
-                    f"{steps} steps, expected one more than steps; {_fix(task)} --overwrite"
+                    f"{steps} steps, expected one more than steps; {fix}"
                 )
-            rows = (
+            yield (
                 observations.astype(np.float32),
-                episode.actions.astype(np.float32),
+                acted(episode.actions).astype(np.float32),
                 episode.rewards.astype(np.float32),
                 episode.terminations,
                 episode.truncations,
             )
-            yield _until_success(*rows) if task.family == "antmaze" else rows
     except DAMAGED as error:
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise InputError(
-            f"dataset {dataset_id} cannot be read ({reason}); {_fix(task)} --overwrite"
-        ) from None
+        raise InputError(f"dataset {dataset_id} cannot be read ({reason}); {fix}") from None
 
 
 def _until_success(
@@ -195,17 +217,21 @@ def _until_success(
     return observations[: steps + 1], actions[:steps], rewards[:steps], last, np.zeros(steps, bool)
 
 
-def _metadata(task: Task, dataset_id: str) -> dict[str, Any]:
+def read_metadata(dataset_id: str, missing: str, damaged: str) -> dict[str, Any]:
+    """Minari's metadata of a dataset; the last two say what to do if there is none to be read.
+
+    Raises:
+        InputError: the dataset is missing or half written.
+    """
     folder = dataset_folder(dataset_id)
     if not folder.exists():
-        raise InputError(f"dataset {dataset_id} is not in {dataset_folder('')}; {_fix(task)}")
+        raise InputError(f"dataset {dataset_id} is not in {dataset_folder('')}; {missing}")
     try:
         metadata: dict[str, Any] = json.loads((folder / "data" / "metadata.json").read_text())
         json.loads(metadata.get("env_spec", "{}"))
     except (OSError, ValueError, AttributeError, TypeError):
         raise InputError(
-            f"dataset {dataset_id} in {folder} has no metadata that can be read; "
-            f"{_fix(task)} --overwrite"
+            f"dataset {dataset_id} in {folder} has no metadata that can be read; {damaged}"
         ) from None
     return metadata
 
@@ -222,8 +248,9 @@ def _same_environment(found: str, expected: str) -> bool:
     )
 
 
-def _folder_hash(folder: Path) -> str:
-    """SHA-256 of all files below ``folder`` and their names, computed once for each state."""
+def data_hash(dataset_id: str) -> str:
+    """SHA-256 of all files of a dataset and their names, computed once for each state."""
+    folder = dataset_folder(dataset_id) / "data"
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     states = tuple((str(p), p.stat().st_size, p.stat().st_mtime_ns) for p in files)
     return _hash_files(folder, states)

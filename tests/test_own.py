@@ -1,0 +1,228 @@
+"""Data that users bring: a Minari dataset, scored in the environment that its row names."""
+
+import warnings
+
+import gymnasium
+import minari
+import numpy as np
+import pytest
+from gymnasium.spaces import Box, Dict, Discrete
+from minari.data_collector import EpisodeBuffer
+
+from bench import cli, findings, report, results, table
+from envs import datasets, registry
+from envs.datasets import own
+from envs.datasets.regenerated import dataset_folder
+from envs.gymnasium_lanes import ActionRange, GymnasiumLanes
+from envs.types import InputError
+
+LOW, HIGH = np.array([0.0, -4.0], np.float32), np.array([1.0, 0.0], np.float32)
+STEPS = 6
+TASK = registry._own("Me/Reach-v2", "Reach-v0", (-1.0, 3.0))
+
+
+class Reach(gymnasium.Env):
+    """Pays the first action and shows it: 2 x 2 observations; seed 3 is cut after two steps."""
+
+    observation_space = Box(-np.inf, np.inf, (2, 2), np.float32)
+    action_space = Box(LOW, HIGH)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.steps, self.cut = 0, seed == 3
+        return np.full((2, 2), self.np_random.uniform(), np.float32), {}
+
+    def step(self, action):
+        assert self.action_space.contains(action), action
+        self.steps += 1
+        observation = np.array([[*action], [self.steps, 0.0]], np.float32)
+        fell = bool(action[1] < -3.5)
+        return observation, action[0], fell, self.cut and self.steps == 2, {}
+
+
+class Without(Reach):
+    """Reach with spaces or a time limit that nothing can be done with."""
+
+    def __init__(self, **spaces):
+        self.__dict__ |= spaces
+
+
+@pytest.fixture(autouse=True)
+def environments(tmp_path, monkeypatch):
+    monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path / "minari"))
+    monkeypatch.setattr(gymnasium.envs.registration, "registry", dict(gymnasium.registry))
+    gymnasium.register("Reach-v0", f"{__name__}:Reach", max_episode_steps=STEPS)
+    for name, spaces in {
+        "Choice-v0": {"action_space": Discrete(3)},
+        "Open-v0": {"action_space": Box(-np.inf, np.inf, (2,))},
+        "Parts-v0": {"observation_space": Dict({"a": Box(0.0, 1.0, (2,))})},
+    }.items():
+        gymnasium.register(name, f"{__name__}:Without", max_episode_steps=STEPS, kwargs=spaces)
+    gymnasium.register("Endless-v0", f"{__name__}:Reach")
+
+
+@pytest.fixture
+def row(monkeypatch):
+    """``TASK`` as a row of the registry."""
+    monkeypatch.setitem(registry.TASKS, TASK.name, TASK)
+    source = datasets.SOURCES["own"]._replace(tasks=(TASK.name,))
+    monkeypatch.setitem(datasets.SOURCES, "own", source)
+    for module in (table, report, findings):
+        monkeypatch.setattr(module, "FAMILIES", (*registry.FAMILIES, registry.OWN))
+
+
+def write(dataset_id=TASK.data, actions=None, env="Reach-v0"):
+    """Two episodes, the second one cut by time; returns their actions in [0, 1] and [-4, 0]."""
+    generator = np.random.default_rng(0)
+    buffers, taken = [], []
+    for k, steps in enumerate((3, STEPS)):
+        played = generator.uniform(LOW, HIGH, (steps, 2)) if actions is None else actions[:steps]
+        last = np.arange(steps) == steps - 1
+        shown = generator.normal(size=(steps + 1, 2, 2)).astype(np.float32)
+        ends = (played[:, 0], last & (k == 0), last & (k == 1))
+        buffers.append(EpisodeBuffer(k, None, None, shown, played.astype(np.float32), *ends))
+        taken.append(played)
+    spaces = {"observation_space": Reach.observation_space, "action_space": Reach.action_space}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # no author, no code
+        minari.create_dataset_from_buffers(dataset_id, buffers, env=env, **spaces)
+    return np.concatenate(taken)
+
+
+def test_a_row_is_named_by_its_dataset_and_scored_in_its_environment():
+    assert TASK.name == "me-reach"
+    assert (TASK.gymnasium_id, TASK.in_post, TASK.is_maze) == ("Reach-v0", False, False)
+    spec = TASK.spec
+    assert (spec.observation_dim, spec.action_dim, spec.goal_dim) == (4, 2, 0)
+    assert (spec.max_episode_steps, spec.target_return) == (STEPS, 3.0)
+
+
+def test_lanes_take_scaled_actions_and_show_flat_observations():
+    lanes = GymnasiumLanes("Reach-v0", 3, (0.0, 1.0))
+    first = lanes.reset(np.array([5, 6, 7]))
+    assert first.shape == (3, 4)
+    assert len(np.unique(first)) == 3
+    actions = np.array([[-1.0, -1.0], [1.0, 1.0], [0.0, 0.0]], np.float32)
+    seen, rewards, ends = lanes.step(actions, np.array([True, True, False]))
+    np.testing.assert_array_equal(seen[0], [0.0, -4.0, 1.0, 0.0])
+    np.testing.assert_array_equal(seen[1], [1.0, 0.0, 1.0, 0.0])
+    np.testing.assert_array_equal(seen[2], first[2])
+    assert rewards.tolist() == [0.0, 1.0, 0.0]
+    assert ends.tolist() == [True, False, False]
+    again = lanes.reset(np.array([6]), np.array([2]))
+    np.testing.assert_array_equal(again[2], first[1])
+    np.testing.assert_array_equal(again[0], seen[0])
+
+
+def test_an_episode_that_the_environment_cuts_is_over():
+    lanes = GymnasiumLanes("Reach-v0", 2, (0.0, 1.0))
+    lanes.reset(np.array([3, 4]))
+    both, middle = np.array([True, True]), np.zeros((2, 2))
+    assert lanes.step(middle, both)[2].tolist() == [False, False]
+    assert lanes.step(middle, both)[2].tolist() == [True, False]
+
+
+def test_actions_go_to_the_environments_range_and_back():
+    space = ActionRange(Reach.action_space)
+    unit = np.random.default_rng(0).uniform(-1.0, 1.0, (50, 2))
+    unit[0], unit[1] = -1.0, 1.0
+    back = space.unscale(space.scale(unit))
+    np.testing.assert_allclose(back, unit, atol=1e-6)
+    assert np.abs(back).max() == 1.0
+    # Rounding is put right, more is not.
+    assert space.unscale(np.array([[1.0 + 1e-7, 0.0]])).tolist() == [[1.0, 1.0]]
+    assert space.unscale(np.array([[1.1, 0.0]]))[0, 0] == pytest.approx(1.2)
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("Choice-v0", "actions must be a Box with bounds, got Discrete"),
+        ("Open-v0", "actions must be a Box with bounds, got Box"),
+        ("Parts-v0", "observations must be a Box, got Dict"),
+        ("Endless-v0", "environment Endless-v0 has no time limit"),
+        ("Nowhere-v0", "environment Nowhere-v0 cannot be made"),
+        ("no_such_module:Reach-v0", "environment no_such_module:Reach-v0 cannot be made"),
+    ],
+)
+def test_what_cannot_be_scored_is_refused(name, reason):
+    with pytest.raises(InputError, match=reason) as caught:
+        GymnasiumLanes(name, 1, (0.0, 1.0))
+    assert "\n" not in str(caught.value)
+
+
+def test_data_are_read_flat_and_scaled():
+    taken = write()
+    dataset, facts = own.read(TASK, 1.0)
+    assert dataset.episode_lengths.tolist() == [3, STEPS]
+    assert dataset.observations.shape == dataset.next_observations.shape == (9, 4)
+    np.testing.assert_allclose(dataset.actions[:, 0], 2.0 * taken[:, 0] - 1.0, atol=1e-6)
+    np.testing.assert_allclose(dataset.actions[:, 1], taken[:, 1] / 2.0 + 1.0, atol=1e-6)
+    np.testing.assert_allclose(dataset.rewards, taken[:, 0], rtol=1e-6)
+    assert np.flatnonzero(dataset.terminations).tolist() == [2]
+    assert np.flatnonzero(dataset.truncations).tolist() == [8]
+    assert facts == own.provenance(TASK, 1.0)
+    assert (facts["dataset_id"], facts["source"], facts["doubts"]) == (TASK.data, "own", [])
+
+
+def test_actions_beyond_the_environments_range_are_refused():
+    write(actions=np.full((STEPS, 2), [1.5, 0.0]))
+    with pytest.raises(InputError, match=r"Me/Reach-v2: actions row 0 leaves \[-1, 1\]"):
+        own.read(TASK, 1.0)
+
+
+def test_data_of_another_environment_are_doubted_and_of_none_are_not():
+    write(env="Pendulum-v1")
+    [doubt] = own.provenance(TASK, 1.0)["doubts"]
+    assert doubt == "Me/Reach-v2 was collected in Pendulum-v1, and is scored in Reach-v0"
+    write("Me/Reach-v3", env=None)
+    elsewhere = registry._own("Me/Reach-v3", "test_own:Reach-v0", (-1.0, 3.0))
+    assert own.provenance(elsewhere, 1.0)["doubts"] == []
+
+
+def test_missing_and_damaged_data_are_one_line():
+    with pytest.raises(InputError, match="data fetch me-reach --source own"):
+        own.read(TASK, 1.0)
+    write()
+    folder = dataset_folder(TASK.data) / "data"
+    (folder / "main_data.hdf5").write_bytes(b"no")
+    with pytest.raises(InputError, match=r"cannot be read .* whole episodes"):
+        own.read(TASK, 1.0)
+    (folder / "metadata.json").write_text("{")
+    with pytest.raises(InputError, match="no metadata that can be read"):
+        own.provenance(TASK, 1.0)
+
+
+def test_no_other_source_has_it(row, capsys):
+    assert datasets.resolve(TASK.name, None) == (TASK, "own")
+    for arguments in (["--source", "minari"], ["hopper-medium"], ["--environment", "v5"]):
+        write("Me/Reach-v2") if not dataset_folder(TASK.data).exists() else None
+        assert cli.main(["grid", "--tasks", TASK.name, *arguments]) == 2
+        assert capsys.readouterr().err.count("\n") == 1
+    assert cli.main(["data", "make", "--tasks", TASK.name]) == 2
+    assert "regenerated has no data for me-reach" in capsys.readouterr().err
+
+
+def test_a_user_without_a_row_is_told_how_to_add_one(row, monkeypatch, capsys):
+    monkeypatch.setitem(datasets.SOURCES, "own", datasets.SOURCES["own"]._replace(tasks=()))
+    assert cli.main(["grid", "--source", "own"]) == 2
+    assert "CONTRIBUTING.md" in capsys.readouterr().err
+
+
+def test_the_grid_answers_the_title_for_it(row, tmp_path):
+    write()
+    root = tmp_path / "results"
+    arguments = ["--source", "own", "--algorithms", "bc", "td3_bc", "--profile", "smoke"]
+    assert cli.main(["grid", *arguments, "--workers", "1", "--results", str(root)]) == 0
+    assert cli.main(["audit", TASK.name]) == 0
+    assert cli.main(["report", "--results", str(root)]) == 0
+    folder = root / "own" / "smoke"
+    rows = results.read_rows(folder / "scores.csv", results.SCORE_COLUMNS)
+    assert set(rows["task"]) == {"me-reach"}
+    assert rows["length"].between(1, STEPS).all()
+    text = (folder / "table1.md").read_text()
+    assert "| me-reach |" in text
+    assert "Published" not in text
+    page = (root / "FINDINGS.md").read_text()
+    assert "imitation keeps up with offline RL on me-reach, within 15 points | own, not" in page
+    assert "me-reach" in (folder / "report.html").read_text()
