@@ -116,7 +116,7 @@ def _of_parity(family: str, scores: _Scores, where: str = "") -> list[Finding]:
         return []
     text, value, low, high = scores.gap(ours, theirs)
     claim = f"imitation keeps up with offline RL{where}, within {PARITY:.0f} points"
-    return [Finding(claim, family, text, value, low, high, abs(value) <= PARITY)]
+    return [Finding(claim, family, text, value, low, high, _within(low, high, -PARITY, PARITY))]
 
 
 def _of_umaze(task: Task, scores: _Scores) -> list[Finding]:
@@ -127,7 +127,16 @@ def _of_umaze(task: Task, scores: _Scores) -> list[Finding]:
     low, high = map(float, stats.bounds(draws))
     claim = f"some offline RL method solves {task.name}, at least {SOLVED:.0f}"
     title = scores.columns[name].title
-    return [Finding(claim, task.family, title, value, low, high, value >= SOLVED)]
+    return [
+        Finding(claim, task.family, title, value, low, high, _within(low, high, SOLVED, np.inf))
+    ]
+
+
+def _within(low: float, high: float, least: float, most: float) -> bool | None:
+    """Whether an interval lies between two bounds; None if only a part of it does."""
+    if high < least or low > most:
+        return False
+    return True if least <= low and high <= most else None
 
 
 def _of_far_mazes(family: str, scores: _Scores) -> list[Finding]:

@@ -37,6 +37,15 @@ def test_the_mazes_claim_needs_the_points_and_the_interval(tmp_path, bc, iql, ho
     assert finding.holds is holds
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "holds"),
+    [(1.0, 2.0, True), (-1.0, 1.0, None), (2.0, 9.0, None), (-9.0, 9.0, None), (4.0, 9.0, False)],
+)
+def test_a_bound_is_kept_by_the_whole_interval_or_the_claim_is_open(low, high, holds):
+    assert findings._within(low, high, 0.0, 3.0) is holds
+    assert findings._within(-high, -low, -3.0, 0.0) is holds
+
+
 @pytest.mark.parametrize(("iql", "holds"), [(70, True), (50, False)])
 def test_umaze_is_solved_task_by_task(tmp_path, iql, holds):
     folder = write(tmp_path, 80, iql, ["antmaze-umaze", "antmaze-umaze-diverse"])
