@@ -1,12 +1,16 @@
 """Data that users bring: a Minari dataset, scored in the environment that its row names."""
 
+import json
 import warnings
 
 import gymnasium
 import minari
 import numpy as np
 import pytest
+from damage import READERS, damaged, one_line_at_most
 from gymnasium.spaces import Box, Dict, Discrete
+from hypothesis import given
+from hypothesis import strategies as st
 from minari.data_collector import EpisodeBuffer
 
 from bench import cli, findings, report, results, table
@@ -193,10 +197,34 @@ def test_missing_and_damaged_data_are_one_line():
         own.provenance(TASK, 1.0)
 
 
+@pytest.mark.parametrize("name", ["main_data.hdf5", "metadata.json"])
+def test_files_damaged_at_random_are_refused_in_one_line(name):
+    write()
+    path = dataset_folder(TASK.data) / "data" / name
+    sound = path.read_bytes()
+
+    @READERS
+    @given(data=st.data())
+    def read(data):
+        path.write_bytes(damaged(data.draw, sound))
+        with one_line_at_most():
+            own.read(TASK, 1.0)
+
+    read()
+
+
+def test_an_environment_that_is_no_specification_is_refused_in_one_line():
+    write()
+    path = dataset_folder(TASK.data) / "data" / "metadata.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"env_spec": "[1]"}))
+    with pytest.raises(InputError, match="no metadata that can be read"):
+        own.provenance(TASK, 1.0)
+
+
 def test_no_other_source_has_it(row, capsys):
+    write()
     assert datasets.resolve(TASK.name, None) == (TASK, "own")
     for arguments in (["--source", "minari"], ["hopper-medium"], ["--environment", "v5"]):
-        write("Me/Reach-v2") if not dataset_folder(TASK.data).exists() else None
         assert cli.main(["grid", "--tasks", TASK.name, *arguments]) == 2
         assert capsys.readouterr().err.count("\n") == 1
     assert cli.main(["data", "make", "--tasks", TASK.name]) == 2

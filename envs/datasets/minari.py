@@ -228,7 +228,7 @@ def read_metadata(dataset_id: str, missing: str, damaged: str) -> dict[str, Any]
         raise InputError(f"dataset {dataset_id} is not in {dataset_folder('')}; {missing}")
     try:
         metadata: dict[str, Any] = json.loads((folder / "data" / "metadata.json").read_text())
-        json.loads(metadata.get("env_spec", "{}"))
+        json.loads(metadata.get("env_spec", "{}")).get("id")
     except (OSError, ValueError, AttributeError, TypeError):
         raise InputError(
             f"dataset {dataset_id} in {folder} has no metadata that can be read; {damaged}"
