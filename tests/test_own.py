@@ -180,8 +180,10 @@ def test_data_of_another_environment_are_doubted_and_of_none_are_not():
     [doubt] = own.provenance(TASK, 1.0)["doubts"]
     assert doubt == "Me/Reach-v2 was collected in Pendulum-v1, and is scored in Reach-v0"
     write("Me/Reach-v3", env=None)
-    elsewhere = registry._own("Me/Reach-v3", "test_own:Reach-v0", (-1.0, 3.0))
-    assert own.provenance(elsewhere, 1.0)["doubts"] == []
+    write("Me/Reach-v4", env="Reach-v0")
+    for dataset_id in ("Me/Reach-v3", "Me/Reach-v4"):
+        row = registry._own(dataset_id, f"{__name__}:Reach-v0", (-1.0, 3.0))
+        assert own.provenance(row, 1.0)["doubts"] == []
 
 
 def test_missing_and_damaged_data_are_one_line():
