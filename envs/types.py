@@ -129,6 +129,9 @@ class Environment(Protocol):
 
         Returns:
             observations ``[N, O]`` of every lane.
+
+        Raises:
+            NotImplementedError: no observation is ever ``restorable``.
         """
         ...
 

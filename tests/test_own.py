@@ -59,6 +59,7 @@ def environments(tmp_path, monkeypatch):
     for name, spaces in {
         "Choice-v0": {"action_space": Discrete(3)},
         "Open-v0": {"action_space": Box(-np.inf, np.inf, (2,))},
+        "Fixed-v0": {"action_space": Box(1.0, 1.0, (2,))},
         "Parts-v0": {"observation_space": Dict({"a": Box(0.0, 1.0, (2,))})},
     }.items():
         gymnasium.register(name, f"{__name__}:Without", max_episode_steps=STEPS, kwargs=spaces)
@@ -143,6 +144,7 @@ def test_actions_go_to_the_environments_range_and_back():
     [
         ("Choice-v0", "actions must be a Box with bounds, got Discrete"),
         ("Open-v0", "actions must be a Box with bounds, got Box"),
+        ("Fixed-v0", "actions must be a Box with bounds, got Box"),
         ("Parts-v0", "observations must be a Box, got Dict"),
         ("Endless-v0", "environment Endless-v0 has no time limit"),
         ("Nowhere-v0", "environment Nowhere-v0 cannot be made"),
@@ -167,6 +169,16 @@ def test_data_are_read_flat_and_scaled():
     assert np.flatnonzero(dataset.truncations).tolist() == [8]
     assert facts == own.provenance(TASK, 1.0)
     assert (facts["dataset_id"], facts["source"], facts["doubts"]) == (TASK.data, "own", [])
+
+
+def test_the_ends_of_any_range_stay_in_it_both_ways():
+    generator = np.random.default_rng(0)
+    low = generator.normal(size=500).astype(np.float32)
+    space = Box(low, low + generator.uniform(0.01, 3.0, 500).astype(np.float32))
+    ends = np.array([-np.ones(500), np.ones(500)])
+    scaled = ActionRange(space).scale(ends)
+    assert all(space.contains(end) for end in scaled)
+    np.testing.assert_array_equal(ActionRange(space).unscale(scaled), ends)
 
 
 def test_actions_beyond_the_environments_range_are_refused():
