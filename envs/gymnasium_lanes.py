@@ -5,8 +5,13 @@ Stepped one after the other in Python, at the environment's own speed.
 
 from __future__ import annotations
 
+from typing import Any
+
 import gymnasium
 import numpy as np
+from gymnasium import spaces
+from gymnasium.vector.utils import batch_space, iterate
+from gymnasium.wrappers import FlattenObservation
 
 from envs.types import Array, EnvSpec, InputError
 
@@ -14,8 +19,9 @@ from envs.types import Array, EnvSpec, InputError
 class GymnasiumLanes:
     """N copies of one gymnasium environment in lock step; an ``envs.types.Environment``.
 
-    Observations are flattened, and actions in [-1, 1] scaled to the environment's range. An
-    episode that the environment cuts by itself ends as if it had terminated.
+    Observations are flattened as gymnasium does it (``gymnasium.spaces.flatten``), and actions in
+    [-1, 1] scaled to the environment's range. An episode that the environment cuts by itself ends
+    as if it had terminated.
     """
 
     def __init__(
@@ -27,7 +33,8 @@ class GymnasiumLanes:
             InputError: no such environment, no time limit, or spaces of another kind.
         """
         self._environments = [_make(gymnasium_id) for _ in range(num_envs)]
-        self._observations = np.zeros((num_envs, _size(self._environments[0].observation_space)))
+        self._space = self._environments[0].env.observation_space
+        self._observations = np.zeros((num_envs, _size(self._environments[0])))
         self.actions = ActionRange(self._environments[0].action_space)
         self.num_envs = num_envs
         self.spec = EnvSpec(
@@ -47,7 +54,7 @@ class GymnasiumLanes:
         """Start episodes by ``reset(seed=...)``; see ``envs.types.Environment``."""
         lanes = np.arange(self.num_envs) if lanes is None else lanes
         for lane, seed in zip(lanes.tolist(), seeds.tolist(), strict=True):
-            self._show(lane, self._environments[lane].reset(seed=seed)[0])
+            self._observations[lane] = self._environments[lane].reset(seed=seed)[0]
         return self._observations.copy()
 
     def step(self, actions: Array, active: Array) -> tuple[Array, Array, Array]:
@@ -56,7 +63,7 @@ class GymnasiumLanes:
         scaled = self.actions.scale(actions)
         for lane in np.flatnonzero(active).tolist():
             found = self._environments[lane].step(scaled[lane])
-            self._show(lane, found[0])
+            self._observations[lane] = found[0]
             rewards[lane], ends[lane] = float(found[1]), bool(found[2] or found[3])
         return self._observations.copy(), rewards, ends
 
@@ -68,8 +75,12 @@ class GymnasiumLanes:
         """Refused: gymnasium has no way to set a state; see `restorable`."""
         raise NotImplementedError("no observation of these environments is restorable")
 
-    def _show(self, lane: int, observation: Array) -> None:
-        self._observations[lane] = np.asarray(observation).reshape(-1)
+    def flatten(self, observations: Any) -> Array:
+        """Observations as a dataset has them, ``[T, ...]`` or parts of that, to ``[T, O]``."""
+        if isinstance(self._space, spaces.Box):
+            return np.asarray(observations).reshape(len(observations), -1)
+        singles = iterate(batch_space(self._space), observations)
+        return np.stack([np.asarray(spaces.flatten(self._space, single)) for single in singles])
 
 
 class ActionRange:
@@ -82,16 +93,14 @@ class ActionRange:
         size: A.
     """
 
-    def __init__(self, space: gymnasium.Space) -> None:
+    def __init__(self, space: spaces.Space) -> None:
         """Take the bounds of ``space``.
 
         Raises:
             InputError: not a ``Box``, or without bounds that leave a choice.
         """
         if not (
-            isinstance(space, gymnasium.spaces.Box)
-            and space.is_bounded()
-            and np.all(space.low < space.high)
+            isinstance(space, spaces.Box) and space.is_bounded() and np.all(space.low < space.high)
         ):
             raise InputError(
                 f"actions must be a Box with bounds, got {space}; wrap the environment"
@@ -117,18 +126,22 @@ class ActionRange:
         return np.where(rounding, np.clip(found, -1.0, 1.0), found)
 
 
-def _make(gymnasium_id: str) -> gymnasium.Env:
+def _make(gymnasium_id: str) -> FlattenObservation:
     try:
-        return gymnasium.make(gymnasium_id, disable_env_checker=True)
+        return FlattenObservation(gymnasium.make(gymnasium_id, disable_env_checker=True))
     except (gymnasium.error.Error, ImportError) as error:
         reason = " ".join(str(error).split())
         raise InputError(f"environment {gymnasium_id} cannot be made: {reason}") from None
 
 
-def _size(space: gymnasium.Space) -> int:
-    if not isinstance(space, gymnasium.spaces.Box):
-        raise InputError(f"observations must be a Box, got {space}; wrap the environment")
-    return int(np.prod(space.shape))
+def _size(environment: FlattenObservation) -> int:
+    space = environment.observation_space
+    if not isinstance(space, spaces.Box):
+        raise InputError(
+            f"observations must be of a fixed size, got {environment.env.observation_space}; "
+            "wrap the environment"
+        )
+    return int(space.shape[0])
 
 
 def _time_limit(environment: gymnasium.Env) -> int:

@@ -8,7 +8,7 @@ import minari
 import numpy as np
 import pytest
 from damage import READERS, damaged, one_line_at_most
-from gymnasium.spaces import Box, Dict, Discrete
+from gymnasium.spaces import Box, Dict, Discrete, Sequence
 from hypothesis import given
 from hypothesis import strategies as st
 from minari.data_collector import EpisodeBuffer
@@ -51,6 +51,20 @@ class Without(Reach):
         self.__dict__ |= spaces
 
 
+class Parts(Reach):
+    """Reach that shows its steps, as one of ten, before the rest."""
+
+    observation_space = Dict(steps=Discrete(10), action=Box(LOW, HIGH))
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        return {"steps": 0, "action": LOW}, {}
+
+    def step(self, action):
+        (seen, _), *rest = super().step(action)
+        return {"steps": self.steps, "action": seen}, *rest
+
+
 @pytest.fixture(autouse=True)
 def environments(tmp_path, monkeypatch):
     monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path / "minari"))
@@ -60,10 +74,11 @@ def environments(tmp_path, monkeypatch):
         "Choice-v0": {"action_space": Discrete(3)},
         "Open-v0": {"action_space": Box(-np.inf, np.inf, (2,))},
         "Fixed-v0": {"action_space": Box(1.0, 1.0, (2,))},
-        "Parts-v0": {"observation_space": Dict({"a": Box(0.0, 1.0, (2,))})},
+        "Growing-v0": {"observation_space": Dict(a=Sequence(Box(0.0, 1.0, (2,))))},
     }.items():
         gymnasium.register(name, f"{__name__}:Without", max_episode_steps=STEPS, kwargs=spaces)
     gymnasium.register("Endless-v0", f"{__name__}:Reach")
+    gymnasium.register("Parts-v0", f"{__name__}:Parts", max_episode_steps=STEPS)
 
 
 @pytest.fixture
@@ -76,22 +91,30 @@ def row(monkeypatch):
         monkeypatch.setattr(module, "FAMILIES", (*registry.FAMILIES, registry.OWN))
 
 
+def save(dataset_id, episodes, env):
+    """A Minari dataset of observations, actions and whether it terminated, one episode each."""
+    buffers = []
+    for k, (shown, played, terminated) in enumerate(episodes):
+        last = np.arange(len(played)) == len(played) - 1
+        ends = (played[:, 0], last & terminated, last & (not terminated))
+        buffers.append(EpisodeBuffer(k, None, None, shown, played.astype(np.float32), *ends))
+    made = gymnasium.make(env or "Reach-v0")
+    found = {"observation_space": made.observation_space, "action_space": made.action_space}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # no author, no code
+        minari.create_dataset_from_buffers(dataset_id, buffers, env=env, **found)
+
+
 def write(dataset_id=TASK.data, actions=None, env="Reach-v0"):
     """Two episodes, the second one cut by time; returns their actions in [0, 1] and [-4, 0]."""
     generator = np.random.default_rng(0)
-    buffers, taken = [], []
-    for k, steps in enumerate((3, STEPS)):
+    episodes = []
+    for steps in (3, STEPS):
         played = generator.uniform(LOW, HIGH, (steps, 2)) if actions is None else actions[:steps]
-        last = np.arange(steps) == steps - 1
         shown = generator.normal(size=(steps + 1, 2, 2)).astype(np.float32)
-        ends = (played[:, 0], last & (k == 0), last & (k == 1))
-        buffers.append(EpisodeBuffer(k, None, None, shown, played.astype(np.float32), *ends))
-        taken.append(played)
-    spaces = {"observation_space": Reach.observation_space, "action_space": Reach.action_space}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # no author, no code
-        minari.create_dataset_from_buffers(dataset_id, buffers, env=env, **spaces)
-    return np.concatenate(taken)
+        episodes.append((shown, played, steps == 3))
+    save(dataset_id, episodes, env)
+    return np.concatenate([played for _, played, _ in episodes])
 
 
 def test_a_row_is_named_by_its_dataset_and_scored_in_its_environment():
@@ -145,7 +168,7 @@ def test_actions_go_to_the_environments_range_and_back():
         ("Choice-v0", "actions must be a Box with bounds, got Discrete"),
         ("Open-v0", "actions must be a Box with bounds, got Box"),
         ("Fixed-v0", "actions must be a Box with bounds, got Box"),
-        ("Parts-v0", "observations must be a Box, got Dict"),
+        ("Growing-v0", "observations must be of a fixed size, got Dict"),
         ("Endless-v0", "environment Endless-v0 has no time limit"),
         ("Nowhere-v0", "environment Nowhere-v0 cannot be made"),
         ("no_such_module:Reach-v0", "environment no_such_module:Reach-v0 cannot be made"),
@@ -169,6 +192,23 @@ def test_data_are_read_flat_and_scaled():
     assert np.flatnonzero(dataset.truncations).tolist() == [8]
     assert facts == own.provenance(TASK, 1.0)
     assert (facts["dataset_id"], facts["source"], facts["doubts"]) == (TASK.data, "own", [])
+
+
+def test_observations_in_parts_are_read_as_they_are_shown():
+    environment = gymnasium.make("Parts-v0")
+    seen = [environment.reset(seed=5)[0]]
+    seen += [environment.step((LOW + HIGH) / 2)[0] for _ in range(STEPS)]
+    parts = {name: np.array([observation[name] for observation in seen]) for name in seen[0]}
+    save("Me/Parts-v0", [(parts, np.tile((LOW + HIGH) / 2, (STEPS, 1)), False)], "Parts-v0")
+    task = registry._own("Me/Parts-v0", "Parts-v0", (-1.0, 3.0))
+    dataset, _ = own.read(task, 1.0)
+    lanes = GymnasiumLanes("Parts-v0", 1, (0.0, 1.0))
+    shown = [lanes.reset(np.array([5]))[0]]
+    for _ in range(STEPS):
+        shown.append(lanes.step(np.zeros((1, 2)), np.array([True]))[0][0])
+    assert np.flatnonzero(shown[2]).tolist() == [2, 10, 11]
+    np.testing.assert_array_equal(dataset.observations, shown[:-1])
+    np.testing.assert_array_equal(dataset.next_observations, shown[1:])
 
 
 def test_the_ends_of_any_range_stay_in_it_both_ways():

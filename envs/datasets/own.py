@@ -1,4 +1,4 @@
-"""Data that users bring: any Minari dataset with flat observations and bounded actions.
+"""Data that users bring: any Minari dataset with bounded actions.
 
 Actions are scaled from the environment's range to [-1, 1]. The environment of the task's row is
 the one that scores; a dataset that says it was collected in another is doubted.
@@ -9,15 +9,13 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import numpy as np
-
 from envs.datasets.checks import check
 from envs.datasets.download import Progress
 from envs.datasets.minari import data_hash, download, episodes, read_metadata
 from envs.datasets.regenerated import flatten
 from envs.gymnasium_lanes import GymnasiumLanes
 from envs.registry import OWN, TASKS, Task, World
-from envs.types import Array, Dataset, InputError
+from envs.types import Dataset, InputError
 
 OFFERED = tuple(task.name for task in TASKS.values() if task.family == OWN)
 _FIX = "write it again with Minari, from whole episodes"
@@ -58,7 +56,7 @@ def read(task: Task, scale: float) -> tuple[Dataset, dict[str, Any]]:
     """The task's data; see ``envs.datasets.load``."""
     facts = provenance(task, scale)
     lanes = GymnasiumLanes(task.environment, 1, task.reference_returns)
-    dataset = flatten(episodes(task.data, _flat, lanes.actions.unscale, _FIX))
+    dataset = flatten(episodes(task.data, lanes.flatten, lanes.actions.unscale, _FIX))
     check(dataset, lanes.spec, task.data)
     return dataset, facts
 
@@ -66,8 +64,3 @@ def read(task: Task, scale: float) -> tuple[Dataset, dict[str, Any]]:
 def fetch(task: Task, mirror: str | None, overwrite: bool, progress: Progress) -> bool:
     """Download the task's dataset from Minari's server; see ``envs.datasets.fetch``."""
     return download([task.data], mirror, overwrite, progress)
-
-
-def _flat(observations: Any) -> Array:
-    # Observations in several parts are refused before this, by the environment that has them too.
-    return np.asarray(observations).reshape(len(observations), -1)
