@@ -3,9 +3,10 @@
 Source: corl-team/CORL@eeeeef2 ``algorithms/offline/any_percent_bc.py`` and ``configs/offline/bc``
 for plain BC; Chen et al. 2021 (arXiv:2106.01345) for %BC.
 
-Departures: the best episodes make up ``top_fraction`` of the *rows*, as in Chen et al.'s code, and
-are cut at their true ends (CORL keeps a share of the episodes and cuts timed-out ones one row off);
-orthogonal instead of PyTorch's uniform initialisation.
+Departures: the best episodes make up ``top_fraction`` of the *rows*, as in Chen et al.'s code, but
+with the episode that crosses the share, which they leave out, and are cut at their true ends (CORL
+keeps a share of the episodes and cuts timed-out ones one row off); orthogonal instead of PyTorch's
+uniform initialisation.
 """
 
 from __future__ import annotations

@@ -10,10 +10,12 @@ actor; the exact log-determinant of tanh where rlkit adds 1e-6 inside the logari
 mean is kept within 9 always, theirs only where it clones; 1,000,000 steps, as in the tables that
 cite CQL, of the authors' up to 3,000,000. Of the weights 5 and 10 that their README names for
 locomotion this takes 5. In smaller profiles (``Config.resized``) there are half the steps outside
-mazes, longer ones that sample fewer actions and clone more, and observations are normalised.
-Young Geng's settings for antmaze (young-geng/CQL issue 2) are the variant ``cql_max_backup``, with
-the authors' order of maximum and minimum (Geng's takes the minimum of the critics first), and a
-learned weight on locomotion, the paper's own, is ``cql_lagrange``.
+mazes, longer ones that sample fewer actions and clone more, observations are normalised, and in
+mazes a weight that is otherwise learned, antmaze's, stays at 1. The variant ``cql_max_backup``
+takes max backup, gap and rewards from Young Geng's settings for antmaze (young-geng/CQL issue 2),
+but the authors' order of maximum and minimum (Geng's takes the minimum of the critics first),
+network of the actor and steps, and no clipped conservative term. A learned weight on locomotion,
+the paper's own, is ``cql_lagrange``, which on antmaze is CQL itself.
 """
 
 from __future__ import annotations
@@ -69,7 +71,9 @@ class Config(core.ValueConfig):
         self.require("actor_learning_rate", self.actor_learning_rate > 0, "above 0")
         self.require("conservative_weight", self.conservative_weight >= 0.0, "at least 0")
         self.require("num_samples", self.num_samples >= 1, "at least 1")
-        self.require("cloning_steps", self.cloning_steps >= 0, "at least 0")
+        self.require("target_gap", self.target_gap is None or self.target_gap >= 0, "at least 0")
+        rule = f"at least 0 and at most num_steps = {self.num_steps}"
+        self.require("cloning_steps", 0 <= self.cloning_steps <= self.num_steps, rule)
 
     def resized(self, *, num_steps: int, batch_size: int, hidden_dims: tuple[int, ...]) -> Self:
         """Smaller runs take half the steps, longer ones with fewer samples, on inputs of one scale.
@@ -82,11 +86,11 @@ class Config(core.ValueConfig):
         cloning_share = max(
             self.cloning_steps / self.num_steps, 1.0 - core.trust_in_critics(num_steps)
         )
-        resized = super().resized(
-            num_steps=num_steps, batch_size=batch_size, hidden_dims=hidden_dims
-        )
         return dataclasses.replace(
-            resized,
+            self,
+            num_steps=num_steps,
+            batch_size=batch_size,
+            hidden_dims=hidden_dims,
             learning_rate=max(1e-3, self.learning_rate),
             actor_learning_rate=3e-4,
             num_samples=min(self.num_samples, 2),
@@ -101,6 +105,8 @@ class MazeConfig(Config):
 
     def resized(self, *, num_steps: int, batch_size: int, hidden_dims: tuple[int, ...]) -> Self:
         """Smaller runs take all of their steps, and keep at 1 a weight that is otherwise learned.
+
+        They clone for as many steps as ``Config.resized`` has them clone, of which they take twice.
 
         Of fewer samples the log-sum-exp is lower (of 6 instead of 30 by 1.6), so that the gap is
         met by itself and the learned weight goes to 0. Profile cpu, antmaze-medium-play, seed 0: 4

@@ -5,14 +5,16 @@ Source: Chen et al. 2021 (arXiv:2106.01345); kzl/decision-transformer@e2d82e6,
 corl-team/CORL@eeeeef2 ``configs/offline/dt/antmaze``.
 
 Where sources differ the authors' values hold; CORL's locomotion runs take batches of 4,096 and a
-learning rate of 8e-4.
+learning rate of 8e-4, and these two make the variant ``dt_corl``.
 
 Departures: 1e-3 instead of 1e-6 is added to the observations' deviation, as for the other methods;
 windows are padded after their end, not before their start, which changes no prediction; biases of
 embeddings and of the action head start at 0, not within PyTorch's uniform bounds; the heads that
 predict states and returns, which the authors do not train, are left out. In smaller profiles
 (``Config.resized``) there are fewer steps on fewer, shorter windows at a higher learning rate,
-without dropout and with small timestep embeddings.
+without dropout and with small timestep embeddings. An embedding of a timestep that no episode of
+the data reaches stays as it starts; in pointmaze, whose episodes are legs of 20 steps, most of an
+evaluation is beyond them.
 """
 
 from __future__ import annotations

@@ -4,9 +4,11 @@ Source: Kostrikov et al. 2021 (arXiv:2110.06169); ikostrikov/implicit_q_learning
 ``learner.py``, ``critic.py``, ``actor.py``, ``configs/*_config.py``. The order of one update is
 theirs: V, then the actor with the new V, then Q with the new V, then the target of Q.
 
-Departures: none at published sizes. In smaller profiles (``Config.resized``) observations are
-normalised, the critics have layer norm, and short runs weigh advantages less; without these, short
-runs of narrow nets learn little.
+Departures: the data's actions are not kept 1e-5 within their bounds. In smaller profiles
+(``Config.resized``) observations are normalised, the critics have layer norm, and short runs weigh
+advantages less; without these, short runs of narrow nets learn little.
+The variant ``iql_corl`` normalises observations and, in locomotion, takes rewards as they are, as
+CORL's default does; what CORL sets for hopper alone is not in it.
 """
 
 from __future__ import annotations
@@ -46,6 +48,8 @@ class Config(core.ValueConfig):
         """Refuse values outside the method's domain."""
         super().__post_init__()
         self.require("expectile", 0.0 < self.expectile < 1.0, "between 0 and 1")
+        self.require("inverse_temperature", self.inverse_temperature >= 0.0, "at least 0")
+        self.require("max_weight", self.max_weight > 0.0, "above 0")
 
     def resized(self, *, num_steps: int, batch_size: int, hidden_dims: tuple[int, ...]) -> Config:
         """Smaller runs take longer steps, on inputs of one scale, with steadier critics.

@@ -10,10 +10,11 @@ copy of the behaviour model, which is a plain normal one; so is ours.
 Departures: the paper picks the best of six strengths of improvement per dataset by its score; here
 each family has one: ``kl_weight`` 1 is the repository's, but its ``inverse_temperature`` of 0.01
 would leave the behaviour policy almost as it is, so this takes 1. The last row of a terminated
-episode is kept for SARSA, for it needs no next action; orthogonal instead of PyTorch's
-initialisation. The paper has no antmaze: there the rewards and the temperature are IQL's. In
-smaller profiles (``Config.resized``) the phases take a quarter, a half and a quarter of the steps,
-which are longer, observations are normalised and the critic has layer norm.
+episode is kept for SARSA, for it needs no next action; actions are not kept 1e-4 within their
+bounds where their probability is taken; orthogonal instead of PyTorch's initialisation. The paper
+has no antmaze: there the rewards and the temperature are IQL's. In smaller profiles
+(``Config.resized``) the phases take a quarter, a half and a quarter of the steps, which are longer,
+observations are normalised and the critic has layer norm.
 """
 
 from __future__ import annotations

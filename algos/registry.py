@@ -47,18 +47,18 @@ def _entry(
     paper: str,
     told: str = "nothing",
     *,
-    antmaze: Mapping[str, Any] = MappingProxyType({}),
+    mazes: Mapping[str, Any] = MappingProxyType({}),
     **changes: Any,
 ) -> Entry:
     """A column made of a method's file, with ``changes`` to its settings for a variant.
 
-    ``antmaze`` holds further changes to that family's settings.
+    ``mazes`` holds further changes to the settings of antmaze and pointmaze.
     """
     module = importlib.import_module(f"algos.{module_name}")
     default = dataclasses.replace(module.Config(), **changes)
     configs = {k: dataclasses.replace(c, **changes) for k, c in module.CONFIGS.items()}
-    if antmaze:
-        configs["antmaze"] = dataclasses.replace(configs.get("antmaze", default), **antmaze)
+    for family in ("antmaze", "pointmaze") if mazes else ():
+        configs[family] = dataclasses.replace(configs.get(family, default), **mazes)
     return Entry(
         title=title,
         style=style,
@@ -97,22 +97,22 @@ VARIANTS = {
     ),
     "dt_corl": _entry(
         "dt", "DT as in CORL", "imitation", "arXiv:2210.07105", "a return",
-        learning_rate=8e-4, batch_size=4096, antmaze={"learning_rate": 1e-4, "batch_size": 64},
+        learning_rate=8e-4, batch_size=4096, mazes={"learning_rate": 1e-4, "batch_size": 64},
     ),
     "td3_bc_corl": _entry(
         "td3_bc", "TD3+BC as in CORL", "offline RL", "arXiv:2210.07105",
-        antmaze={"normalize_observations": True, "reward_transform": "minus_one"},
+        mazes={"normalize_observations": True, "reward_transform": "minus_one"},
     ),
     "cql_lagrange": _entry(
         "cql", "CQL, learned weight", "offline RL", "arXiv:2006.04779", target_gap=5.0
     ),
     "cql_max_backup": _entry(
         "cql", "CQL, max backup", "offline RL", "young-geng/CQL#2", max_backup=True,
-        antmaze={"target_gap": 0.2, "reward_transform": "plus_minus_five"},
+        mazes={"target_gap": 0.2, "reward_transform": "plus_minus_five"},
     ),
     "iql_corl": _entry(
         "iql", "IQL as in CORL", "offline RL", "arXiv:2210.07105", normalize_observations=True,
-        reward_transform="raw", antmaze={"reward_transform": "minus_one"},
+        reward_transform="raw", mazes={"reward_transform": "minus_one"},
     ),
 }  # fmt: skip
 

@@ -77,8 +77,9 @@ class Config(core.Config):
 
 CONFIGS = {
     "antmaze": Config(num_steps=20_000),  # antmaze_rvs_g.cfg
-    # The data's episodes are legs of 20 steps, of an evaluation's 150: one that reaches the goal
-    # earns 1 / 20 a step, and a target of 1 / 150 would ask for less than any success.
+    # The data's episodes are legs of 20 steps, of an evaluation's 105 (umaze) or 150: one that
+    # reaches the goal earns 1 / 20 a step, and a target of 1 / 150 would ask for less than any
+    # success. This asks for 1 / 14 and 1 / 20.
     "pointmaze": Config(num_steps=20_000, target_fraction=7.5),
 }
 

@@ -4,9 +4,10 @@ Source: Fujimoto and Gu 2021 (arXiv:2106.06860); sfujim/TD3_BC@8791ad7 ``TD3_BC.
 ``utils.py``.
 
 Departures: orthogonal instead of PyTorch's uniform initialisation. In smaller profiles
-(``Config.resized``) steps are longer, Q weighs less and the critics have layer norm.
-On antmaze the authors only say that observations were not normalised (TD3_BC issue 2), which is
-what this does; CORL normalises them and takes 1 off every reward: variant ``td3_bc_corl``.
+(``Config.resized``) steps are longer, Q weighs less, the critics have layer norm, and observations
+are normalised everywhere. On antmaze the authors only say that they were not (TD3_BC issue 2),
+which at published sizes is what this does; CORL normalises them and takes 1 off every reward:
+variant ``td3_bc_corl``.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ class Config(core.ValueConfig):
         self.require("q_weight", self.q_weight >= 0.0, "at least 0")
 
     def resized(self, *, num_steps: int, batch_size: int, hidden_dims: tuple[int, ...]) -> Config:
-        """Smaller runs take longer steps with steadier critics, which the actor climbs less.
+        """Smaller runs take longer steps on inputs of one scale; steadier critics are climbed less.
 
         Young critics are wrong beside the data, where an actor that climbs them goes; so the
         weight of Q grows with the steps.

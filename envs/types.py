@@ -38,7 +38,7 @@ class EnvSpec:
         goal_dim: G; 2 (x, y in metres) in antmaze, 0 elsewhere. The goal an observation has
             reached is its first G entries.
         reference_returns: (random, reference) returns, normalized scores 0 and 100.
-        target_return: what a policy that is told a return is asked for.
+        target_return: what Decision Transformer is asked for (RvS-R: ``algos.rvs``).
     """
 
     observation_dim: int

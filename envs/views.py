@@ -210,7 +210,7 @@ def top_episodes(dataset: Dataset, fraction: float) -> Demonstrations:
         fraction: share of rows in (0, 1]; 1 keeps all.
 
     Source: the share is one of timesteps, not of episodes, in the authors' %BC,
-    kzl/decision-transformer@e2d82e6 ``gym/experiment.py``.
+    kzl/decision-transformer@e2d82e6 ``gym/experiment.py``, which leaves the crossing one out.
     """
     order = np.argsort(-dataset.episode_returns, kind="stable")
     rows_before = np.cumsum(dataset.episode_lengths[order]) - dataset.episode_lengths[order]

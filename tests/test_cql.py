@@ -407,7 +407,7 @@ def test_smaller_profiles_take_longer_steps_sample_less_and_clone_for_longer(toy
         assert short.actor_learning_rate == 3e-4
         assert short.normalize_observations
         assert 1 <= short.num_samples < config.num_samples
-        # The published share is 40,000 of 1,000,000 steps.
+        # The published share is 40,000 of 1,000,000 steps; in mazes of half as many as are taken.
         assert 0.04 < short.cloning_steps / short.num_steps < 1.0
         assert long.cloning_steps == 0.04 * 500_000
         share = 1.0 if isinstance(config, cql.MazeConfig) else 0.5
