@@ -317,11 +317,12 @@ def _audit(args: AuditArgs) -> int:
     import json
 
     from bench.profiles import get_profile
-    from envs.datasets import audit, resolve
+    from envs.datasets import audit, choose_scale, resolve
 
     task, source = resolve(args.dataset, args.source)
-    scale = get_profile(args.profile).sizes[task.family].scale
-    found = audit(task, source, scale if args.scale is None else args.scale, args.environment)
+    usual = get_profile(args.profile).sizes[task.family].scale
+    scale = choose_scale(source, args.scale, usual)
+    found = audit(task, source, scale, args.environment)
     if args.json:
         print(json.dumps(found, indent=1))
         return 0

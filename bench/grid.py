@@ -17,6 +17,7 @@ from bench.cell import Cell, Settings
 from bench.display import Display
 from bench.interrupt import Asked, asked_to_stop
 from bench.profiles import Profile
+from envs.datasets import choose_scale
 from envs.registry import TASKS, Task
 from envs.types import InputError
 
@@ -50,7 +51,7 @@ def plan(task: Task, algorithm: str, profile: Profile, source: str, **overrides:
         config=config,
         settings=Settings(
             source=source,
-            scale=given.get("scale", size.scale),
+            scale=choose_scale(source, given.get("scale"), size.scale),
             seeds=tuple(range(given.get("num_seeds", profile.num_seeds))),
             eval_interval=config.num_steps // num_evaluations,
             num_episodes=given.get("num_episodes", size.num_episodes),

@@ -10,8 +10,8 @@ and the goal are D4RL's R and G cells, as in the data of umaze and in the stored
 environments of medium and large. That of umaze is not used: its maze is the mirror image of the one
 in the data. The goal is shown to the policy only on demand.
 
-Stepped side by side from the same states with the same actions, the states are those of
-gymnasium_robotics 1.4.2 bit for bit (tests/test_minari.py).
+Stepped side by side from the same states with the same actions, the states were those of
+gymnasium_robotics 1.4.2 bit for bit; tests/test_minari.py holds on to one of them.
 
 Source: gymnasium_robotics 1.4.2, ``envs/maze/{ant_maze_v4,maze_v4}.py``.
 """

@@ -192,12 +192,13 @@ def count_solutions(dataset: Dataset, maze: str) -> int:
     """
     count = 0
     starts = dataset.episode_starts
+    start, goal = find_cells(maze, "R"), find_cells(maze, "G")
     for first, last in zip(starts.tolist(), dataset.episode_ends.tolist(), strict=True):
         rows = slice(first, last + 1)
         xy = np.concatenate([dataset.observations[rows, :2], dataset.next_observations[[last], :2]])
         cells = xy_to_cell(xy)
-        at_start = (cells == find_cells(maze, "R")).all(axis=1)
-        at_goal = (cells == find_cells(maze, "G")).all(axis=1)
+        at_start = (cells == start).all(axis=1)
+        at_goal = (cells == goal).all(axis=1)
         count += bool(at_goal[at_start.argmax() :].any()) if at_start.any() else 0
     return count
 

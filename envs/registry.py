@@ -157,34 +157,40 @@ def _own(dataset_id: str, gymnasium_id: str, reference_returns: tuple[float, flo
     )
 
 
+def _by_name(*tasks: Task) -> dict[str, Task]:
+    named: dict[str, Task] = {}
+    for task in tasks:
+        if task.name in named:
+            raise InputError(f"two rows are called {task.name}; give the data another name")
+        named[task.name] = task
+    return named
+
+
 # Row counts: D4RL's files (TFDS catalogue pages d4rl_mujoco_* and d4rl_antmaze), rounded to 1,000.
-TASKS: dict[str, Task] = {
-    task.name: task
-    for task in (
-        _locomotion("halfcheetah", "medium", 1_000_000),
-        _locomotion("hopper", "medium", 1_000_000),
-        _locomotion("walker2d", "medium", 1_000_000),
-        _locomotion("halfcheetah", "medium-replay", 202_000),
-        _locomotion("hopper", "medium-replay", 402_000),
-        _locomotion("walker2d", "medium-replay", 302_000),
-        _locomotion("halfcheetah", "medium-expert", 2_000_000),
-        _locomotion("hopper", "medium-expert", 2_000_000),
-        _locomotion("walker2d", "medium-expert", 2_000_000),
-        *(
-            _maze(family, environment, data)
-            for family in ("antmaze", "pointmaze")
-            for environment, data in (
-                ("umaze", ""),
-                ("umaze", "diverse"),
-                ("medium", "play"),
-                ("medium", "diverse"),
-                ("large", "play"),
-                ("large", "diverse"),
-            )
-        ),
-        # Data of your own, a line each; CONTRIBUTING.md has an example.
-    )
-}
+TASKS = _by_name(
+    _locomotion("halfcheetah", "medium", 1_000_000),
+    _locomotion("hopper", "medium", 1_000_000),
+    _locomotion("walker2d", "medium", 1_000_000),
+    _locomotion("halfcheetah", "medium-replay", 202_000),
+    _locomotion("hopper", "medium-replay", 402_000),
+    _locomotion("walker2d", "medium-replay", 302_000),
+    _locomotion("halfcheetah", "medium-expert", 2_000_000),
+    _locomotion("hopper", "medium-expert", 2_000_000),
+    _locomotion("walker2d", "medium-expert", 2_000_000),
+    *(
+        _maze(family, environment, data)
+        for family in ("antmaze", "pointmaze")
+        for environment, data in (
+            ("umaze", ""),
+            ("umaze", "diverse"),
+            ("medium", "play"),
+            ("medium", "diverse"),
+            ("large", "play"),
+            ("large", "diverse"),
+        )
+    ),
+    # Data of your own, a line each; CONTRIBUTING.md has an example.
+)
 FAMILIES = tuple(dict.fromkeys(task.family for task in TASKS.values()))
 
 

@@ -35,7 +35,7 @@ class EnvSpec:
         observation_dim: O.
         action_dim: A; every action lies in [-1, 1].
         max_episode_steps: the time limit, in environment steps.
-        goal_dim: G; 2 (x, y in metres) in antmaze, 0 elsewhere. The goal an observation has
+        goal_dim: G; 2 (x, y in metres) in mazes, 0 elsewhere. The goal an observation has
             reached is its first G entries.
         reference_returns: (random, reference) returns, normalized scores 0 and 100.
         target_return: what Decision Transformer is asked for (RvS-R: ``algos.rvs``).
@@ -57,8 +57,8 @@ class Dataset:
         observations: ``[N, O]`` float32.
         actions: ``[N, A]`` float32 in [-1, 1].
         rewards: ``[N]`` float32, raw as the environment gave them.
-        terminations: ``[N]`` bool; true where the bootstrap must be masked. In antmaze this is
-            "at the goal", and the episode goes on, as in D4RL's files.
+        terminations: ``[N]`` bool; true where the bootstrap must be masked. In mazes this is
+            "at the goal", and the episode goes on, as in D4RL's files (source ``minari`` cuts it).
         truncations: ``[N]`` bool; true on the last row of an episode that time cut off.
         episode_ends: ``[K]`` int64, the last row of each of the K episodes, rising.
         next_observations: ``[N, O]`` float32, exact also on the last row of an episode.

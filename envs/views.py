@@ -47,7 +47,7 @@ class Transitions(NamedTuple):
 
 
 class Sarsa(NamedTuple):
-    """Transitions with the action that the data took next, ``[N, A]`` (zero after termination)."""
+    """Transitions with the action that the data took next, ``[N, A]`` (0 at an episode's end)."""
 
     observations: Leaf
     actions: Leaf

@@ -170,6 +170,16 @@ def test_the_model_has_d4rls_dynamics(maze):
     assert (model.geom_solimp[:, :3] == (0.8, 0.8, 0.01)).all()
     assert (model.actuator_ctrlrange == (-1.0, 1.0)).all()
     assert (model.nq, model.nv, model.nu) == (15, 14, 8)
+    # The rest is gymnasium's file as it is, in which these numbers are D4RL's as well.
+    assert model.opt.integrator == mujoco.mjtIntegrator.mjINT_RK4
+    assert (model.dof_damping[6:] == 1.0).all()
+    assert (model.dof_armature[6:] == 1.0).all()
+    assert (model.geom_friction == (1.0, 0.5, 0.5)).all()
+    assert (model.geom_margin == 0.01).all()
+    limits = np.rad2deg(model.jnt_range[1:])
+    np.testing.assert_allclose(limits[::2], [(-30.0, 30.0)] * 4)
+    np.testing.assert_allclose(limits[1::2], [(30.0, 70.0), *[(-70.0, -30.0)] * 2, (30.0, 70.0)])
+    assert model.body_mass.sum() == pytest.approx(0.91088, abs=1e-5)
 
 
 def test_a_step_lasts_a_tenth_of_a_second():

@@ -233,6 +233,45 @@ def test_blocks_of_other_policies_are_not_used(monkeypatch):
     assert made_hash(WALKER) == after_the_kill
 
 
+def test_a_block_that_was_cut_short_is_collected_again(monkeypatch):
+    make(WALKER, num_threads=1)
+    undisturbed = made_hash(WALKER)
+    folder = dataset_folder(WALKER.dataset_id)
+    for length in (0, 1000):
+
+        def cut(*arguments, length=length):
+            (block,) = folder.parent.rglob("part-00-block-0000.npz")
+            block.write_bytes(block.read_bytes()[:length])
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch:
+            patch.setattr(making, "_write", cut)
+            with pytest.raises(KeyboardInterrupt):
+                make(WALKER, num_threads=1, overwrite=True)
+        make(WALKER, num_threads=1, overwrite=True)
+        assert made_hash(WALKER) == undisturbed
+
+
+def test_blocks_of_another_physics_are_not_used(monkeypatch):
+    def stop(*arguments):
+        raise KeyboardInterrupt
+
+    collected = []
+
+    def counted(*arguments):
+        collected.append(arguments)
+        return collect_block(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(making, "_write", stop)
+        patch.setattr(making, "version", lambda name: "1.0")
+        with pytest.raises(KeyboardInterrupt):
+            make(WALKER, num_threads=1)
+    monkeypatch.setattr(making, "collect_block", counted)
+    make(WALKER, num_threads=1)
+    assert collected
+
+
 def test_nothing_but_the_dataset_and_its_lock_is_left_behind():
     make(WALKER, num_threads=1)
     folder = dataset_folder(WALKER.dataset_id)

@@ -475,6 +475,17 @@ def test_d4rls_name_means_d4rls_data():
         datasets.resolve("hopper-medium-v2", "regenerated")
     with pytest.raises(InputError, match="did you mean 'hopper-medium'"):
         datasets.resolve("hopper-medium-v0", None)
+    with pytest.raises(InputError, match="d4rl has no data for pointmaze-umaze; it has"):
+        datasets.resolve("pointmaze-umaze-v2", None)
+
+
+@pytest.mark.parametrize(
+    "command", [["audit", "hopper-medium-v2"], ["train", "bc", "hopper-medium-v2"]]
+)
+def test_published_data_have_one_size(command, capsys):
+    assert cli.main([*command, "--scale", "0.1"]) == 2
+    error = capsys.readouterr().err
+    assert error == "error: data of source d4rl have one size; leave --scale out\n"
 
 
 def test_names_of_two_sources_make_no_table(capsys):

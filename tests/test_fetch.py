@@ -341,6 +341,8 @@ def test_a_mirror_can_be_a_folder_or_come_from_the_environment(server, tmp_path,
     [
         ([], "name the tasks whose data to download"),
         (["hopper-medium", "--mirror", "rail.edu"], "mirror 'rail.edu' does not begin with http"),
+        (["hopper-medium", "--mirror", "http://[a"], "mirror 'http://[a' is no address: Invalid"),
+        (["hopper-medium", "--mirror", "file:///größe"], "'file:///größe' is no address: 'ascii'"),
         (["hopper-medium", "--source", "regenerated"], "made here; run: rl-or-bc data make"),
         (["hoper-medium"], "did you mean 'hopper-medium'?"),
     ],
@@ -356,6 +358,32 @@ def test_a_folder_that_cannot_be_written_to_is_named(server, tmp_path, capsys):
     (tmp_path / "d4rl").write_text("a file")
     assert run(server) == 2
     assert f"cannot write to {tmp_path / 'd4rl'}" in capsys.readouterr().err
+
+
+def test_a_second_process_does_not_go_on_with_what_the_first_threw_away(server, monkeypatch):
+    flock = download.fcntl.flock
+
+    def overtaken(file, how):
+        monkeypatch.setattr(download.fcntl, "flock", flock)
+        partial().unlink()  # by the process that had the lock until now
+        flock(file, how)
+
+    monkeypatch.setattr(download.fcntl, "flock", overtaken)
+    assert run(server) == 0
+    assert d4rl.path_of(TASK).read_bytes() == server.content
+
+
+def test_a_second_process_leaves_what_the_first_has_finished(server, monkeypatch):
+    flock = download.fcntl.flock
+
+    def overtaken(file, how):
+        partial().rename(d4rl.path_of(TASK))
+        flock(file, how)
+
+    monkeypatch.setattr(download.fcntl, "flock", overtaken)
+    assert run(server) == 0
+    assert not server.asked
+    assert not partial().exists()
 
 
 def test_pauses_grow_until_nothing_comes_five_times_in_a_row(server, monkeypatch):

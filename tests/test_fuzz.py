@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from bench import cell as cells
 from bench import checkpoint, cli, grid, report, results, table
 from bench.profiles import PROFILES
+from envs import datasets
 from envs.behaviour.recipes import Recipe
 from envs.datasets import d4rl, regenerated
 from envs.registry import get_task
@@ -25,6 +26,7 @@ WORDS = [
     *("--scale", "--workers", "--num-seeds", "--help", "--json-lines", "--", "-x", "=", "nan", ""),
     *("--environment", "v5", "--insist", "--keep", "--algorithms", "--hidden-dims", "--num-steps"),
     *("--num-evaluations", "--learning-rate", "d4rl", "minari", "file", "1", "inf", "None"),
+    *("hopper-medium-v2", "pointmaze-umaze-v2"),
 ]
 
 
@@ -33,6 +35,8 @@ def nothing_runs(monkeypatch, tmp_path):
     """Commands get as far as their arguments and files go; no cell is trained, no data made."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path / "data"))
+    monkeypatch.setenv("D4RL_DATASET_DIR", str(tmp_path / "d4rl"))
+    monkeypatch.setattr(datasets, "fetch", lambda *_: False)
     monkeypatch.setattr(cli, "_have_data", lambda *_: None)
     monkeypatch.setattr(cli, "_collect", lambda *_: None)
     monkeypatch.setattr(cli, "_doctor", lambda _: 0)
@@ -60,6 +64,7 @@ def raise_interrupted(*_, **__):
 @example(start=["grid"], rest=["--results", "file"])
 @example(start=["train", "bc", "hopper-medium"], rest=["--results", "file/folder"])
 @example(start=["report"], rest=["--results", "file"])
+@example(start=["train", "bc"], rest=["pointmaze-umaze-v2"])
 def test_any_arguments_end_with_a_status_and_no_traceback(nothing_runs, start, rest, capsys):
     try:
         status = cli.main(start + rest)

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from bench.profiles import PROFILES
+from envs import registry
 from envs.registry import FAMILIES, TASKS, get_task
 from envs.scores import normalized_score
 from envs.types import InputError
@@ -51,9 +52,14 @@ def test_every_profile_has_a_size_for_the_family(task):
     assert all(task.family in profile.sizes for profile in PROFILES.values())
 
 
-def test_names_are_unique_and_found_again(task):
+def test_a_task_is_found_by_its_name(task):
     assert get_task(task.name) is task
-    assert [t.name for t in TASKS.values()].count(task.name) == 1
+
+
+def test_two_rows_of_one_name_are_refused():
+    rows = [registry._own(f"me/logs-v{k}", "Pendulum-v1", (0.0, 1.0)) for k in (0, 1)]
+    with pytest.raises(InputError, match="two rows are called me-logs; give the data another name"):
+        registry._by_name(*rows)
 
 
 def test_an_unknown_task_is_answered_with_the_near_miss():

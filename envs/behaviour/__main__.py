@@ -56,16 +56,17 @@ def main(names: list[str]) -> int:
     def report(line: str) -> None:
         console.print(f"{time.monotonic() - start:7.0f} s  {line}", markup=False)
 
-    folder = Path(".policies")
-    for name in names or [*LEVELS, "ant"]:
+    folder, known = Path(".policies"), [*LEVELS, "ant"]
+    for name in names:
+        if name not in known:
+            raise InputError(f"unknown robot {name!r}; known: {', '.join(known)}")
+    for name in names or known:
         if name == "ant":
             ppo.train(0, ppo.Config(), folder / name, report).save("ant")
-        elif name in LEVELS:
+        else:
             config = sac.Config(max_steps=LEVELS[name].max_steps, target_score=LEVELS[name].expert)
             sac.train(name, 0, config, folder / name, report)
             choose(name, folder / name, report)
-        else:
-            raise InputError(f"unknown robot {name!r}; known: {', '.join([*LEVELS, 'ant'])}")
     return 0
 
 

@@ -22,7 +22,8 @@ class Episode:
         terminations: ``[T]`` bool; the last row only, except in mazes (see ``Dataset``).
         truncations: ``[T]`` bool; the last row of an episode that was cut off.
         goal: ``[G]`` the goal that rewards are relabelled against, G = 0 where there is none.
-        reached: whether the tour came to its own goal; true in locomotion.
+        reached: whether the tour came to its own goal, in pointmaze to ``goal``; true in
+            locomotion.
         flipped: whether the ant ever lay upside down; false in locomotion.
     """
 

@@ -174,7 +174,10 @@ def _draw_point_stop(task: Task, xy: Array, generator: np.random.Generator) -> A
 
 
 def _draw_start(task: Task, generator: np.random.Generator) -> Array:
-    """Where a tour starts, ``[2]`` metres, as in D4RL."""
+    """Where a tour starts, ``[2]`` metres: in any cell but the evaluation's goal.
+
+    D4RL leaves out the goals of its collection instead, and adds no noise to the place drawn.
+    """
     if task.data == "":
         return np.zeros(2)
     cell = generator.choice(find_cells(task.environment, "0R"))

@@ -88,15 +88,29 @@ def resolve(name: str, source: str | None) -> tuple[Task, str]:
     task = get_task(name.removesuffix(D4RL_SUFFIX))
     implied = "d4rl" if name.endswith(D4RL_SUFFIX) else None
     usual = OWN if task.family == OWN else DEFAULT_SOURCE
-    if source is not None and task.name not in get_source(source).tasks:
+    meant = source or implied or usual
+    if task.name not in get_source(meant).tasks:
         raise InputError(
-            f"{source} has no data for {task.name}; it has {', '.join(get_source(source).tasks)}"
+            f"{meant} has no data for {task.name}; it has {', '.join(get_source(meant).tasks)}"
         )
     if implied and source is not None and not source.startswith(implied):
         raise InputError(
             f"{name} is D4RL's file, the source is {source}; say {task.name} or --source d4rl"
         )
-    return task, source or implied or usual
+    return task, meant
+
+
+def choose_scale(source: str, asked: float | None, usual: float) -> float:
+    """``asked``, or ``usual`` if that is None.
+
+    Raises:
+        InputError: a scale is asked for of data that are not made here, and have one size.
+    """
+    if asked is None:
+        return usual
+    if get_source(source).fetch is not None:
+        raise InputError(f"data of source {source} have one size; leave --scale out")
+    return asked
 
 
 def environment(task: Task, source: str, version: str | None = None) -> World:

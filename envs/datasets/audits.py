@@ -96,15 +96,15 @@ def replay(dataset: Dataset, world: World, states: States | None = None) -> dict
         ``rows``: how many were replayed. Median, 99 % and maximum over rows of the largest
         difference within a row: of the ``state`` that was restored from the row's observation, of
         the next ``observation``, and of the ``reward``. ``terminations``: rows where environment
-        and data disagree. The last two are None in antmaze, whose files do not say which goal a
+        and data disagree. The last two are None in mazes, whose data do not say which goal a
         row was paid for.
     """
     rows = np.unique(np.linspace(0, dataset.num_rows - 1, NUM_REPLAYED).astype(np.int64))
-    lanes = world.make(_LANES, None)
     shown = states(rows) if states else None
     if shown is None:
-        rows = rows[lanes.restorable(dataset.observations[rows])]
+        rows = rows[world.make(1, 1).restorable(dataset.observations[rows])]
         shown = dataset.observations[rows]
+    lanes = world.make(_LANES if len(rows) else 1, None)
     paid = lanes.spec.goal_dim == 0
     found: dict[str, list[Array]] = {"state": [], "observation": [], "reward": [], "end": []}
     for start in range(0, len(rows), _LANES):

@@ -200,13 +200,16 @@ def read_states(task: Task, rows: Array) -> Array | None:
 
     Returns:
         ``[K, O]`` float32 from ``infos/qpos`` and ``infos/qvel``, or None: antmaze, which clips
-        nothing (and stores the state after the row's action), or a file without them.
+        nothing (and stores the state after the row's action), a file without them, or one without
+        ``next_observations``, of which rows are left out.
     """
     if task.family == "antmaze":
         return None
     with open_file(path_of(task), task) as file:
         stored = [file.get(f"infos/{name}") for name in ("qpos", "qvel")]
         size = _num_rows(file, path_of(task), task)
+        if "next_observations" not in file:
+            return None
         for part in stored:
             if not isinstance(part, h5py.Dataset) or part.ndim != 2 or len(part) != size:
                 return None

@@ -9,7 +9,7 @@ import http.client
 import os
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from io import BufferedRandom
 from pathlib import Path
 from time import sleep
@@ -91,15 +91,9 @@ class Download:
             InputError: the server has no such file, serves another one, or cannot be reached; the
                 message says which file to put where by hand.
         """
-        try:
-            self._partial.parent.mkdir(parents=True, exist_ok=True)
-            file = self._partial.open("a+b")
-        except OSError as error:
-            raise InputError(f"cannot write to {self._target.parent}: {error.strerror}") from None
-        with file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            if self._target.exists() and not self._partial.exists():
-                return  # another process has just finished it
+        with self._locked() as file:
+            if file is None:
+                return
             try:
                 self._receive(file, progress)
             finally:
@@ -108,6 +102,27 @@ class Download:
             os.fsync(file.fileno())
             self._check(file)
             os.replace(self._partial, self._target)
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[BufferedRandom | None]:
+        """What has come so far, for this process alone; None if another one has just finished."""
+        while True:
+            try:
+                self._partial.parent.mkdir(parents=True, exist_ok=True)
+                file = self._partial.open("a+b")
+            except OSError as error:
+                reason = error.strerror
+                raise InputError(f"cannot write to {self._target.parent}: {reason}") from None
+            with file:
+                fcntl.flock(file, fcntl.LOCK_EX)
+                try:
+                    ours = os.path.samestat(os.fstat(file.fileno()), self._partial.stat())
+                except FileNotFoundError:
+                    ours = False
+                if ours or self._target.exists():
+                    yield file if ours else None
+                    return
+            # Whoever had the lock threw away what had come: this file is no longer the one named.
 
     def _receive(self, file: BufferedRandom, progress: Progress) -> None:
         """Try until the file is whole; give up when nothing comes any more."""
@@ -220,6 +235,11 @@ def address_below(mirror: str, path: str) -> str:
     """
     if not mirror.startswith(("http://", "https://", "file://")):
         raise InputError(f"mirror {mirror!r} does not begin with http://, https:// or file://")
+    try:
+        urlsplit(mirror)
+        mirror.encode("ascii")
+    except ValueError as error:  # UnicodeEncodeError is one
+        raise InputError(f"mirror {mirror!r} is no address: {error}") from None
     return f"{mirror.rstrip('/')}/{path}"
 
 

@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import warnings
+import zipfile
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
@@ -63,7 +64,9 @@ def make(
         if target.exists() and not overwrite:
             read_metadata(recipe)
             return False
-        fingerprint = json.dumps(recipe.fingerprint(), sort_keys=True)
+        # Blocks of another physics or other random numbers would not fit those to come.
+        made_with = {name: version(name) for name in ("mujoco", "numpy")}
+        fingerprint = json.dumps(recipe.fingerprint() | made_with, sort_keys=True)
         stamp = work / "recipe.json"
         if not stamp.exists() or stamp.read_text() != fingerprint:
             shutil.rmtree(work, ignore_errors=True)
@@ -89,9 +92,10 @@ def _collect(
         block = 0
         while total < bound:
             path = work / f"part-{part:02d}-block-{block:04d}.npz"
-            if not path.exists():
+            if not (found := _load_block(path)):
                 _save_block(path, collect_block(recipe, part, block, num_threads))
-            for episode in _load_block(path):
+                found = _load_block(path)
+            for episode in found:
                 if total < bound:
                     episodes.append(episode)
                     total += len(episode.rewards)
@@ -113,21 +117,28 @@ def _save_block(path: Path, episodes: list[Episode]) -> None:
     os.replace(temporary, path)
 
 
-def _load_block(path: Path) -> Iterator[Episode]:
-    with np.load(path, allow_pickle=False) as file:
-        steps, count = file["steps"], len(file["steps"])
-        fields = {}
-        for name in Episode.__dataclass_fields__:
-            array = file[name]
-            if name in ("goal", "reached", "flipped"):
-                fields[name] = np.split(array, count)
-            else:
-                rows = steps + (name == "observations")
-                fields[name] = np.split(array, np.cumsum(rows)[:-1])
+def _load_block(path: Path) -> list[Episode]:
+    """The episodes of a block; none if it is not there, or a power cut took some of it."""
+    fields = {}
+    try:
+        # Opened here, for numpy leaves a file open that it cannot read.
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+            steps, count = file["steps"], len(file["steps"])
+            for name in Episode.__dataclass_fields__:
+                array = file[name]
+                if name in ("goal", "reached", "flipped"):
+                    fields[name] = np.split(array, count)
+                else:
+                    rows = steps + (name == "observations")
+                    fields[name] = np.split(array, np.cumsum(rows)[:-1])
+    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile):
+        return []
+    episodes = []
     for values in zip(*fields.values(), strict=True):
         episode = dict(zip(fields, values, strict=True))
         flags = {name: bool(episode[name][0]) for name in ("reached", "flipped")}
-        yield Episode(**episode | flags)
+        episodes.append(Episode(**episode | flags))
+    return episodes
 
 
 def _write(recipe: Recipe, episodes: list[Episode], work: Path) -> None:

@@ -26,6 +26,7 @@ import itertools
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,8 @@ def dataset_ids(task: Task) -> list[str]:
 def scored_in(task: Task, version: str, *, show_goal: bool = False) -> World:
     """The environment that the task's data were collected in; see ``envs.registry.world``."""
     if task.family == "antmaze":
+        if version != "v5":  # the source's own, which is of locomotion
+            raise InputError(f"{task.name} has no environment {version!r}; leave it out")
         maze = task.environment
         make = functools.partial(RoboticsAntMaze, maze, show_goal=show_goal)
         return World(f"{_MAZES[maze]}-v4", make)
@@ -120,33 +123,35 @@ def download(ids: Sequence[str], mirror: str | None, overwrite: bool, progress: 
 
 
 def _download(dataset_id: str, target: Path, mirror: str | None) -> None:
-    # Minari takes both folder and server from the environment alone.
-    given = {"MINARI_DATASETS_PATH": str(dataset_folder("") / ".fetching")}
-    given |= {REMOTE_VARIABLE: mirror} if mirror else {}
-    saved = {name: os.environ.get(name) for name in given}
-    os.environ.update(given)
-    try:
-        minari.download_dataset(dataset_id, force_download=True)
-        work = dataset_folder(dataset_id)
-        if not (work / "data" / "metadata.json").exists():
-            raise InputError(f"Minari's server has no {dataset_id}")
-    # Any of its three clients may fail in ways of its own; all of them mean that it is not there.
-    except Exception as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise InputError(
-            f"{dataset_id} cannot be downloaded ({reason}); name another server with --mirror "
-            f"or ${REMOTE_VARIABLE}, or put the dataset at {target}"
-        ) from None
-    finally:
-        for name, value in saved.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
-    target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.rmtree(target, ignore_errors=True)
-    os.replace(work, target)
-    shutil.rmtree(given["MINARI_DATASETS_PATH"])
+    root = dataset_folder("")
+    root.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".fetching-", dir=root) as folder:
+        # Minari takes both folder and server from the environment alone.
+        given = {"MINARI_DATASETS_PATH": folder}
+        given |= {REMOTE_VARIABLE: mirror} if mirror else {}
+        saved = {name: os.environ.get(name) for name in given}
+        os.environ.update(given)
+        try:
+            minari.download_dataset(dataset_id, force_download=True)
+            work = dataset_folder(dataset_id)
+            if not (work / "data" / "metadata.json").exists():
+                raise InputError(f"Minari's server has no {dataset_id}")
+        # Any of its three clients may fail in ways of its own; all mean that it is not there.
+        except Exception as error:
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise InputError(
+                f"{dataset_id} cannot be downloaded ({reason}); name another server with --mirror "
+                f"or ${REMOTE_VARIABLE}, or put the dataset at {target}"
+            ) from None
+        finally:
+            for name, value in saved.items():
+                if value is None:
+                    del os.environ[name]
+                else:
+                    os.environ[name] = value
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(target, ignore_errors=True)
+        os.replace(work, target)
 
 
 def _read(task: Task, show_goal: bool) -> Dataset:
