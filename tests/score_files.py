@@ -9,10 +9,10 @@ from envs.registry import TASKS
 METHODS = {"bc": ("BC", "imitation"), "dt": ("D<T>", "imitation"), "iql": ("IQL", "offline RL")}
 
 
-def write_scores(folder, tasks=TASKS, steps=(50, 100), seeds=(0, 1, 2), scores=None):
+def write_scores(folder, tasks=TASKS, steps=(50, 100), seeds=(0, 1, 2), scores=None, spread=1.0):
     """Raw rows of every method on ``tasks``: method number i scores about 20 (i + 1) at the end.
 
-    ``scores`` has (task, method) -> what it scores about instead.
+    ``scores`` has (task, method) -> what it scores about instead, with a deviation of ``spread``.
     """
     generator = np.random.default_rng(0)
     rows, provenance = [], {}
@@ -42,7 +42,7 @@ def write_scores(folder, tasks=TASKS, steps=(50, 100), seeds=(0, 1, 2), scores=N
             for step in steps:
                 for seed in seeds:
                     level = (scores or {}).get((task, name), 20 * (index + 1))
-                    score = (level + generator.normal()) * step / max(steps)
+                    score = (level + spread * generator.normal()) * step / max(steps)
                     value = low + score / 100 * (high - low)
                     rows.append((task, name, seed, step, 0, value, 5))
     frame = pd.DataFrame(rows, columns=list(results.SCORE_COLUMNS))
