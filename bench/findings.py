@@ -127,7 +127,7 @@ def _of_umaze(task: Task, scores: _Scores) -> list[Finding]:
     best = max(names, key=lambda name: float(scores.matrices[name].mean()))
     # Of all methods at once: the best may owe its place to luck, and another be as good.
     ends = [stats.cell_interval(scores.matrices[name][:, 0], len(names)) for name in names]
-    low, high = np.max(ends, axis=0).tolist()
+    low, high = np.clip(np.max(ends, axis=0), 0.0, 100.0).tolist()  # of a rate of success
     claim = f"some offline RL method solves {task.name}, at least {SOLVED:.0f}"
     value, title = float(scores.matrices[best].mean()), scores.columns[best].title
     return [Finding(claim, task.family, title, value, low, high, _at_least(low, high, SOLVED))]
