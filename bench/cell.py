@@ -21,6 +21,7 @@ import hashlib
 import json
 import math
 import subprocess
+import time
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
@@ -44,6 +45,21 @@ from envs.views import statistics
 
 # Packages whose version can change a number.
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "distrax", "numpy", "mujoco")
+
+_ROOT = Path(__file__).parent.parent
+
+# JAX's switches that do, and what they are unless chosen.
+_SWITCHES = {
+    "matmul_precision": ("jax_default_matmul_precision", None),
+    "enable_x64": ("jax_enable_x64", False),
+    "prng": ("jax_default_prng_impl", "threefry2x32"),
+}
+
+# Sources that make numbers.
+_CODE = ("algos/**/*.py", "envs/**/*.py", "bench/train.py", "bench/evaluate.py")
+
+# Between two checkpoints, where no evaluation comes before.
+SECONDS_TO_LOSE = 300.0
 
 
 class Interrupted(KeyboardInterrupt):
@@ -101,8 +117,6 @@ class Cell:
         """
         settings = self.settings
         environment(self.task, settings.source, self.version)
-        if not settings.seeds:
-            raise InputError("num_seeds must be at least 1, got 0")
         if settings.num_episodes < 1:
             raise InputError(f"num_episodes must be at least 1, got {settings.num_episodes}")
         steps = self.config.num_steps
@@ -154,11 +168,12 @@ def _audit_once(
 def identity(cell: Cell, dataset_provenance: dict[str, Any]) -> dict[str, Any]:
     """Everything that decides the cell's numbers; its hash names the cell's folder.
 
-    JAX's precision of matrix products is part of it where it was chosen.
+    Switches of JAX are part of it where they were chosen. The code is not: see ``code_digest``.
     """
-    flags: Any = jax.config  # whose type lists no flags
-    precision = flags.jax_default_matmul_precision
-    chosen = {} if precision is None else {"matmul_precision": precision}
+    switches = {
+        name: (getattr(jax.config, flag), usual) for name, (flag, usual) in _SWITCHES.items()
+    }
+    chosen = {name: value for name, (value, usual) in switches.items() if value != usual}
     return chosen | {
         "task": {"name": cell.task.name, **dataclasses.asdict(cell.task)},
         "algorithm": cell.algorithm,
@@ -210,8 +225,9 @@ def run(
     folder = folder_of(cell, results_folder)
     folder.mkdir(parents=True, exist_ok=True)
     with results.locked(folder / "lock", cell.name, report):
-        if (folder / "DONE").exists():
+        if (folder / "DONE").exists() and _is_whole(cell, folder):
             return folder
+        (folder / "DONE").unlink(missing_ok=True)
         dataset = load_once(cell)
         facts = identity(cell, data) | _circumstances(cell, data)
         results.write_json(folder / "config.json", facts)
@@ -223,6 +239,14 @@ def run(
         with contextlib.suppress(OSError):
             checkpoint.clear(folder / "checkpoint")
     return folder
+
+
+def _is_whole(cell: Cell, folder: Path) -> bool:
+    """Whether every row of a finished cell is there; files may have been deleted since."""
+    settings = cell.settings
+    steps = range(settings.eval_interval, cell.config.num_steps + 1, settings.eval_interval)
+    written = records.Records(folder, settings.seeds)
+    return written.has_evaluations(steps, settings.num_episodes)
 
 
 def read(folder: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
@@ -278,9 +302,13 @@ def _train(
             report(f"{cell.name} lacks rows of evals.csv; the cell starts from nothing")
     written.cut(offsets[first_phase] + first_step)
 
+    saved = time.monotonic()
+
     def save(phase: int, step: int) -> None:
+        nonlocal saved
         written.write()
         checkpoint.save(folder / "checkpoint", states, phase, step)
+        saved = time.monotonic()
 
     # One length for all, so that no chunk runs past a phase or past an evaluation.
     chunk = chunk_steps(math.gcd(settings.eval_interval, *(phase.num_steps for phase in phases)))
@@ -308,7 +336,7 @@ def _train(
                 kept = [seed not in written.lost for seed in settings.seeds]
                 scores = normalized_score(returns[kept], cell.task.reference_returns)
                 scored(float(scores.mean()))
-            elif stop:
+            elif stop or time.monotonic() - saved > SECONDS_TO_LOSE:
                 save(index, step)
             progress(now, total)
             if stop and now < total:
@@ -348,16 +376,30 @@ def _circumstances(cell: Cell, dataset_provenance: dict[str, Any]) -> dict[str, 
         "episode_seeds": episode_seeds(cell.settings.seeds, cell.settings.num_episodes).tolist(),
         "device": f"{device.platform}: {device.device_kind}",
         "commit": _commit(),
+        "code": code_digest(),
     }
+
+
+@functools.cache
+def code_digest() -> str:
+    """SHA-256 of all sources that make numbers, wherever they come from.
+
+    It does not enter a cell's identity, for most changes of code change no number.
+    """
+    digest = hashlib.sha256()
+    for pattern in _CODE:
+        for path in sorted(_ROOT.glob(pattern)):
+            content = hashlib.sha256(path.read_bytes()).hexdigest()
+            digest.update(f"{path.relative_to(_ROOT)} {content}\n".encode())
+    return digest.hexdigest()
 
 
 def _commit() -> str:
     """The source's git commit, with ``+`` where the tree differs from it; empty outside git."""
-    root = Path(__file__).parent.parent
 
     def git(*arguments: str) -> str:
         done = subprocess.run(
-            ["git", "-C", str(root), *arguments], capture_output=True, text=True, check=False
+            ["git", "-C", str(_ROOT), *arguments], capture_output=True, text=True, check=False
         )
         return done.stdout.strip()
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import errno
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -21,15 +20,6 @@ from envs.types import InputError
 # Commands import what they need when they run: `table` and `list` must not wait for JAX.
 
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
-
-# No room (on the disk, in a quota, under a limit), no permission, a name that is no folder's, or
-# a disk that fails.
-_CANNOT_WRITE = (
-    *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG),
-    *(errno.EACCES, errno.EROFS, errno.EPERM),
-    *(errno.EEXIST, errno.ENOTDIR, errno.ENAMETOOLONG),
-    errno.EIO,
-)
 
 Names = tuple[str, ...]
 
@@ -110,6 +100,8 @@ class GridArgs:
     """gymnasium's version of locomotion, v4 or v5; that of the data by default"""
     insist: bool = False
     """use data that are not the published ones, or in another environment; the table says so"""
+    num_seeds: int | None = None
+    """seeds 0, 1, ... of each cell; the profile's by default"""
     results: Path = Path("results")
     """root of all results"""
     workers: int | None = None
@@ -130,6 +122,10 @@ class TableArgs:
     """write nothing; fail if a table or a page is not what its scores give"""
     format: str | None = None
     """print the tables as md, csv, latex or html and write nothing"""
+    source: str | None = None
+    """only tables of this source of data"""
+    profile: str | None = None
+    """only tables of this profile"""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -140,6 +136,10 @@ class CompareArgs:
     """root of all results"""
     csv: bool = False
     """print every published score with its source as CSV, not those of the post alone"""
+    source: str | None = None
+    """only tables of this source of data"""
+    profile: str | None = None
+    """only tables of this profile"""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -212,7 +212,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_FAILED
     except OSError as error:
-        if error.errno not in _CANNOT_WRITE:
+        from bench.results import CANNOT_WRITE
+
+        if error.errno not in CANNOT_WRITE:
             raise
         place = f" {error.filename}" if error.filename else ""
         print(
@@ -358,7 +360,9 @@ def _train(arguments: list[str]) -> int:
     prog = "rl-or-bc train"
     if {"-h", "--help"} & set(arguments) and len(arguments) < 3:
         tyro.cli(TrainArgs, args=["--help"], prog=prog)
-    first, _ = tyro.cli(TrainArgs, args=arguments, prog=prog, return_unknown_args=True)
+    first, _ = tyro.cli(
+        TrainArgs, args=arguments, prog=prog, return_unknown_args=True, add_help=False
+    )
 
     from algos.registry import get_algorithm
     from bench import cell, grid
@@ -420,16 +424,22 @@ def _grid(args: GridArgs) -> int:
     names = args.tasks or get_source(args.source or DEFAULT_SOURCE).tasks
     if not names:
         raise InputError("there are no tasks of your own yet; CONTRIBUTING.md says how to add one")
-    resolved = [resolve(name, args.source) for name in names]
+    resolved = list(dict.fromkeys(resolve(name, args.source) for name in names))
     sources = sorted({source for _, source in resolved})
     if len(sources) > 1:
         raise InputError(f"a table has one source, these tasks have {' and '.join(sources)}")
-    algorithms = list(args.algorithms or TABLE1)
+    algorithms = list(dict.fromkeys(args.algorithms or TABLE1))
     for name in algorithms:
         get_algorithm(name)
     planned = [
         grid.plan(
-            task, algorithm, profile, sources[0], version=args.environment, insist=args.insist
+            task,
+            algorithm,
+            profile,
+            sources[0],
+            num_seeds=args.num_seeds,
+            version=args.environment,
+            insist=args.insist,
         )
         for task, _ in resolved
         for algorithm in algorithms
@@ -489,7 +499,7 @@ def _table(args: TableArgs) -> int:
     from bench.formats import FORMATS
     from envs.registry import look_up
 
-    folders = _scored(args.results)
+    folders = _scored(args.results, args.source, args.profile)
     if args.format is not None:
         render = look_up("format", args.format, FORMATS)
         for folder in folders:
@@ -509,32 +519,43 @@ def _table(args: TableArgs) -> int:
     return 0
 
 
-def _scored(results_folder: Path) -> list[Path]:
-    """The folders of ``results_folder`` that have scores.
+def _scored(
+    results_folder: Path, source: str | None = None, profile: str | None = None
+) -> list[Path]:
+    """The folders of ``results_folder`` that have scores, of one source and profile if named.
 
     Raises:
         InputError: there is none.
     """
     from bench import table
 
-    folders = table.find(results_folder)
+    folders = [
+        folder
+        for folder in table.find(results_folder)
+        if source in (None, folder.parent.name) and profile in (None, folder.name)
+    ]
     if not folders:
-        raise InputError(f"no scores under {results_folder}; run: rl-or-bc grid")
+        where = results_folder / (source or "*") / (profile or "*")
+        raise InputError(f"no scores under {where}; run: rl-or-bc grid")
     return folders
 
 
 def _compare(args: CompareArgs) -> int:
-    from bench import compare
+    import pandas as pd
 
-    header = ("task", "algorithm", "ours", "95 %", "published", "difference", "", "relation")
-    for folder in _scored(args.results):
-        compared = compare.load(folder)
-        if args.csv:
-            print(compare.to_csv(compared), end="")
-            continue
+    from bench import compare, stats
+
+    compared = {
+        folder: compare.load(folder) for folder in _scored(args.results, args.source, args.profile)
+    }
+    if args.csv:
+        print(compare.to_csv(pd.concat(compared.values())), end="")
+        return 0
+    header = ("task", "algorithm", "ours", stats.CONFIDENCE_TEXT, "published", "difference", "")
+    for folder, rows in compared.items():
         print(f"{folder}\n")
-        _print_table(header, compare.texts(compare.of_the_post(compared)))
-        print(f"\n{compare.summary(compared)}\n")
+        _print_table((*header, "relation"), compare.texts(compare.of_the_post(rows)))
+        print(f"\n{compare.summary(rows)}\n")
     return 0
 
 

@@ -11,6 +11,8 @@ import pandas as pd
 from bench import results, table
 
 COMPARE_COLUMNS = (
+    "data",
+    "profile",
     "task",
     "algorithm",
     "mean",
@@ -33,6 +35,7 @@ REPRODUCTION, OTHER_SIZE, OTHER_DATA = "reproduction", "same data, other size", 
 def compare(summary: pd.DataFrame) -> pd.DataFrame:
     """One row of ``COMPARE_COLUMNS`` for each published score of each of our cells.
 
+    ``data`` is where ours come from, ``source`` what printed the other.
     ``low`` and ``high`` bound our mean at 95 % (``bench.stats.cell_interval``), and ``inside`` says
     whether the published mean lies between them. That is a statement about our runs alone: most
     sources print no deviation.
@@ -53,6 +56,7 @@ def compare(summary: pd.DataFrame) -> pd.DataFrame:
         difference=both["mean"] - both["published"],
         inside=inside,
         relation=relations,
+        data=both["source"],
         source=both["printed_in"] + ", D4RL " + both["version"],
     ).replace([np.inf, -np.inf], np.nan)[list(COMPARE_COLUMNS)]
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from bench import plots, report, results, stats, table
 from bench.table import Column
+from envs.datasets import DEFAULT_SOURCE
 from envs.registry import FAMILIES, OWN, TASKS, Task
 from envs.types import Array, InputError
 
@@ -194,11 +195,11 @@ def build(results_folder: Path) -> str:
     )
 
     def score(profile: str, algorithm: str, *tasks: str) -> str:
-        """Mean of a method over tasks, in points."""
+        """Mean of a method over tasks of the usual source, in points."""
         curves = [
             c
             for folder, found in folders.items()
-            if folder.name == profile
+            if (folder.parent.name, folder.name) == (DEFAULT_SOURCE, profile)
             for task in tasks
             if (c := found.curves.get((task, algorithm))) is not None
         ]
@@ -211,7 +212,7 @@ def build(results_folder: Path) -> str:
 
     return environment.get_template(TEMPLATE).render(
         sections=[_section(folder, found) for folder, found in folders.items()],
-        confidence=f"{100 * stats.CONFIDENCE:.0f} %",
+        confidence=stats.CONFIDENCE_TEXT,
         resamples=f"{stats.NUM_RESAMPLES:,}",
         score=score,
     )

@@ -45,6 +45,9 @@ def plan(task: Task, algorithm: str, profile: Profile, source: str, **overrides:
         raise InputError(
             f"num_steps {config.num_steps} is not divisible by num_evaluations {num_evaluations}"
         )
+    num_seeds = given.get("num_seeds", profile.num_seeds)
+    if num_seeds < 1:
+        raise InputError(f"num_seeds must be at least 1, got {num_seeds}")
     return Cell(
         task=task,
         algorithm=algorithm,
@@ -52,7 +55,7 @@ def plan(task: Task, algorithm: str, profile: Profile, source: str, **overrides:
         settings=Settings(
             source=source,
             scale=choose_scale(source, given.get("scale"), size.scale),
-            seeds=tuple(range(given.get("num_seeds", profile.num_seeds))),
+            seeds=tuple(range(num_seeds)),
             eval_interval=config.num_steps // num_evaluations,
             num_episodes=given.get("num_episodes", size.num_episodes),
         ),
@@ -88,36 +91,49 @@ def run(
     Raises:
         bench.cell.Interrupted: Ctrl-C, after running cells were checkpointed.
         OSError: nothing can be written any more.
+        InputError: a cell's data or files cannot be used.
     """
     folder = results_folder / planned[0].settings.source / profile_name
-    rows, tracks, provenance, failures = [], [], {}, []
+    rows, tracks, provenance, failures, stale = [], [], {}, [], []
     kept = _published(planned, folder, results_folder) if keep else []
     for cell in kept:
         display.started(cell.name)
         display.finished(cell.name, "in the table")
     planned = [cell for cell in planned if cell not in kept]
-    with asked_to_stop() as asked:
-        num_workers = min(num_workers, len(planned))
-        if num_workers <= 1:
-            outcomes = _one_by_one(planned, results_folder, display, asked)
-        else:
-            outcomes = workers.run(planned, results_folder, display, num_workers, asked)
-        for cell, outcome in outcomes:
-            if isinstance(outcome, InputError | OSError):
-                raise outcome
-            if isinstance(outcome, Exception):
-                failures.append(_record_failure(cell, results_folder, outcome))
-                display.failed(cell.name, failures[-1])
-                continue
-            cell_rows, facts = cells.read(outcome)
-            rows.append(cell_rows)
-            tracks += [cells.read_tracks(outcome)] if cell.task.is_maze else []
-            provenance[cell.name] = facts
-            display.finished(cell.name, summary_text(cell.task, cell_rows))
-    if provenance:
-        # Another grid may publish other cells of the same table: neither may undo the other's.
-        with results.locked(folder / ".lock", str(folder), display.note):
-            publish(pd.concat(rows), provenance, folder, pd.concat(tracks) if tracks else None)
+    num_workers = min(num_workers, len(planned))
+    try:
+        with asked_to_stop() as asked:
+            if num_workers <= 1:
+                outcomes = _one_by_one(planned, results_folder, display, asked)
+            else:
+                outcomes = workers.run(planned, results_folder, display, num_workers, asked)
+            for cell, outcome in outcomes:
+                if isinstance(outcome, InputError):
+                    raise outcome
+                if isinstance(outcome, OSError) and outcome.errno in results.CANNOT_WRITE:
+                    raise outcome
+                if isinstance(outcome, Exception):
+                    failures.append(_record_failure(cell, results_folder, outcome))
+                    display.failed(cell.name, failures[-1])
+                    continue
+                cell_rows, facts = cells.read(outcome)
+                rows.append(cell_rows)
+                tracks += [cells.read_tracks(outcome)] if cell.task.is_maze else []
+                provenance[cell.name] = facts
+                if facts.get("code", cells.code_digest()) != cells.code_digest():
+                    stale.append(outcome)
+                display.finished(cell.name, summary_text(cell.task, cell_rows))
+    finally:
+        # Whatever ended the grid, cells that are done are in its tables.
+        if provenance:
+            # Another grid may publish other cells of the same table: neither may undo the other's.
+            with results.locked(folder / ".lock", str(folder), display.note):
+                publish(pd.concat(rows), provenance, folder, pd.concat(tracks) if tracks else None)
+    if stale:
+        display.note(
+            f"{len(stale)} cells were finished by other code than today's, and stay as they are; "
+            f"to run one again, delete its folder, such as {stale[0]}"
+        )
     return failures
 
 

@@ -243,7 +243,7 @@ def _render(found: Results, drawn: dict[str, Figure], folder: Path) -> str:
         notes=table.notes(found.summary, found.columns),
         details={name: _details(found, name, compared) for name in found.provenance},
         verdict=compare.summary(compared),
-        confidence=f"{100 * stats.CONFIDENCE:.0f} %",
+        confidence=stats.CONFIDENCE_TEXT,
         resamples=f"{stats.NUM_RESAMPLES:,}",
         optimal=f"{stats.OPTIMAL:.0f}",
     )
@@ -256,8 +256,6 @@ def _columns(found: Results) -> list[dict[str, Any]]:
             "name": name,
             "title": column.title,
             "side": _side(column),
-            "style": column.style,
-            "told": column.told,
             "look": looks[name],
         }
         for name, column in found.columns.items()
@@ -304,7 +302,7 @@ def _published(found: Results, name: str, algorithm: str) -> dict[str, str] | No
 
 
 def _lead(found: Results, family: str, scores: dict[str, Array]) -> dict[str, Any]:
-    """The best of either side on ``family``, with its interval, and how sure the order is."""
+    """The best of either side on ``family``, with its interval."""
     sides = []
     for style in dict.fromkeys(column.style for column in found.columns.values()):
         names = [a for a in scores if found.columns[a].style == style]
@@ -330,8 +328,7 @@ def _aggregates(found: Results, family: str, scores: dict[str, Array]) -> dict[s
     for algorithm, matrix in scores.items():
         cells = [_aggregate(statistic, matrix) for statistic in stats.AGGREGATES.values()]
         texts = [
-            {"value": f"{v:.1f}", "interval": f"{low:.1f} to {high:.1f}", "score": f"{v:.3f}"}
-            for v, low, high in cells
+            {"value": f"{v:.1f}", "interval": f"{low:.1f} to {high:.1f}"} for v, low, high in cells
         ]
         column = found.columns[algorithm]
         rows.append({"title": column.title, "side": _side(column), "cells": texts})
@@ -360,7 +357,6 @@ def _improvements(found: Results, family: str, scores: dict[str, Array]) -> dict
                     "value": f"{value:.2f}",
                     "interval": f"{low:.2f} to {high:.2f}",
                     "sure": not low <= 0.5 <= high,
-                    "shade": f"{value:.2f}",
                 }
             )
         column = found.columns[ours]
@@ -394,7 +390,8 @@ def _details(found: Results, name: str, compared: pd.DataFrame) -> list[Any]:
     low, high = stats.cell_interval(lasts)
     scores = [["mean of the last evaluation", f"{lasts.mean():.2f}"]]
     if len(lasts) > 1:
-        scores.append(["95 % interval (Student's t)", f"{low:.2f} to {high:.2f}"])
+        heading = f"{stats.CONFIDENCE_TEXT} interval (Student's t)"
+        scores.append([heading, f"{low:.2f} to {high:.2f}"])
     if curve.shape[1] > 1:
         few = min(LAST_EVALUATIONS, curve.shape[1])
         text = f"{stats.mean_of_last(curve, few).mean():.2f}"

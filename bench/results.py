@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -32,6 +33,15 @@ _FACTS = {
     "dataset": {"hash": str},
     "hash": str,
 }
+
+# No room (on the disk, in a quota, under a limit), no permission, a name that is no folder's, or
+# a disk that fails.
+CANNOT_WRITE = (
+    *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG),
+    *(errno.EACCES, errno.EROFS, errno.EPERM),
+    *(errno.EEXIST, errno.ENOTDIR, errno.ENAMETOOLONG),
+    errno.EIO,
+)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -188,7 +198,8 @@ def publish(
         order: every cell name in the order of the table.
         tracks: ``TRACK_COLUMNS`` of the finished cells of mazes.
     """
-    known = read_json(folder / "provenance.json") if (folder / "provenance.json").exists() else {}
+    path = folder / "provenance.json"
+    known = read_provenance(path) if path.exists() else {}
     rank = {name: i for i, name in enumerate(order)}
     tables = {"scores.csv": (SCORE_COLUMNS, rows), "tracks.csv": (TRACK_COLUMNS, tracks)}
     for name, (columns, new) in tables.items():
@@ -203,7 +214,7 @@ def publish(
             write_rows(folder / name, merged[list(columns)])
     known |= provenance
     names = sorted(known, key=lambda name: rank.get(name, len(rank)))
-    write_json(folder / "provenance.json", {name: known[name] for name in names})
+    write_json(path, {name: known[name] for name in names})
 
 
 def publish_audits(folder: Path, audits: dict[str, Any]) -> None:

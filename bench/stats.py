@@ -27,6 +27,7 @@ from envs.scores import normalized_score
 from envs.types import Array
 
 CONFIDENCE = 0.95
+CONFIDENCE_TEXT = f"{100 * CONFIDENCE:.0f} %"
 NUM_RESAMPLES = 2000
 OPTIMAL = 100.0  # what the optimality gap is measured from: the reference policy's score
 

@@ -254,6 +254,8 @@ def load(folder: Path) -> tuple[pd.DataFrame, dict[str, Column]]:
         facts["algorithm"]: Column(facts["title"], facts["style"], facts["told"])
         for facts in provenance.values()
     }
+    # In the post's order, also where the first task lacks a method: imitation first.
+    columns = dict(sorted(columns.items(), key=lambda item: item[1].style != "imitation"))
     return summarize(rows, provenance, folder.name), columns
 
 

@@ -155,6 +155,37 @@ def test_ctrl_c_checkpoints_and_the_next_run_goes_on(datasets, tmp_path, monkeyp
     assert content(folder) == whole
 
 
+def test_a_run_without_evaluations_is_checkpointed_from_time_to_time(
+    datasets, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(cells, "chunk_steps", lambda interval: 100)
+    monkeypatch.setattr(cells, "SECONDS_TO_LOSE", 0.0)
+    cell = plan(config=dataclasses.replace(plan().config, num_steps=400), num_evaluations=1)
+    whole = content(run(cell, tmp_path / "whole"))
+
+    class Killed(BaseException):
+        pass
+
+    def kill(step, total):
+        if step == 300:
+            raise Killed
+
+    with pytest.raises(Killed):
+        run(cell, tmp_path / "cut", progress=kill)
+    steps = []
+    folder = run(cell, tmp_path / "cut", progress=lambda step, total: steps.append(step))
+    assert steps == [400]
+    assert content(folder) == whole
+
+
+def test_a_finished_cell_whose_rows_are_gone_is_run_again(datasets, tmp_path):
+    folder = run(plan(), tmp_path)
+    whole = content(folder)
+    (folder / "evals.csv").unlink()
+    assert run(plan(), tmp_path) == folder
+    assert content(folder) == whole
+
+
 def test_a_second_process_waits_for_the_first(datasets, tmp_path):
     cell = plan()
     folder = cells.folder_of(cell, tmp_path)
@@ -204,9 +235,14 @@ def test_the_folder_changes_with_every_setting_that_moves_a_number(datasets, tmp
     source = Source(lambda task, scale: changed, regenerated.read)
     monkeypatch.setitem(SOURCES, "regenerated", source)
     folders.add(cells.folder_of(base, tmp_path))
-    with jax.default_matmul_precision("bfloat16"):
-        folders.add(cells.folder_of(base, tmp_path))
-    assert len(folders) == len(variants) + 2
+    for switch in (
+        jax.default_matmul_precision("bfloat16"),
+        jax.enable_x64(True),
+        jax.default_prng_impl("rbg"),
+    ):
+        with switch:
+            folders.add(cells.folder_of(base, tmp_path))
+    assert len(folders) == len(variants) + 4
 
 
 @pytest.mark.parametrize(

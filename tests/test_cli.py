@@ -1,9 +1,12 @@
 """What a user types, and what a mistake is answered with."""
 
 import errno
+import io
 import json
 
+import pandas as pd
 import pytest
+from score_files import write_scores
 
 from bench import cell as cells
 from bench import checkpoint, cli
@@ -95,9 +98,36 @@ def test_every_config_field_can_be_set_from_the_command_line(datasets, tmp_path,
     assert "raw returns and provenance" in capsys.readouterr().out
 
 
-def test_the_family_decides_the_default_config():
-    with pytest.raises(SystemExit):
-        cli.main(["train", "iql", "antmaze-umaze", "--help"])
+def test_help_lists_the_methods_settings_as_the_family_has_them(capsys):
+    for task, default in (("antmaze-umaze", "0.9"), ("hopper-medium", "0.7")):
+        with pytest.raises(SystemExit):
+            cli.main(["train", "iql", task, "--help"])
+        shown = " ".join(capsys.readouterr().out.split())
+        assert "--expectile FLOAT" in shown
+        assert f"(default: {default})" in shown
+
+
+def test_a_cell_that_is_named_twice_is_run_once(datasets, tmp_path, capsys):
+    names = ["--tasks", "hopper-medium", "hopper-medium", "--algorithms", "bc", "bc"]
+    arguments = ["grid", "--profile", "smoke", "--results", str(tmp_path), "--workers", "1"]
+    assert cli.main([*arguments, *names, "--num-seeds", "1"]) == 0
+    assert "[1/1] hopper-medium/bc" in capsys.readouterr().out
+    assert "1 seeds" in (tmp_path / "regenerated" / "smoke" / "table1.md").read_text()
+
+
+def test_one_of_several_tables_can_be_asked_for(tmp_path, capsys):
+    for profile in ("quick", "cpu"):
+        write_scores(tmp_path / "regenerated" / profile, ["hopper-medium"])
+    root = ["--results", str(tmp_path)]
+    for command in (["table", "--format", "csv"], ["compare", "--csv"]):
+        assert cli.main([*command, *root, "--profile", "cpu"]) == 0
+        rows = pd.read_csv(io.StringIO(capsys.readouterr().out))
+        assert set(rows["profile"]) == {"cpu"}
+    assert cli.main(["compare", "--csv", *root]) == 0
+    rows = pd.read_csv(io.StringIO(capsys.readouterr().out))
+    assert set(rows["profile"]) == {"quick", "cpu"}
+    assert cli.main(["table", "--format", "md", *root, "--source", "d4rl"]) == 2
+    assert "no scores under" in capsys.readouterr().err
 
 
 def test_a_full_disk_is_one_line_and_keeps_what_there_is(datasets, tmp_path, monkeypatch, capsys):

@@ -121,6 +121,13 @@ def test_a_results_folder_can_say_more_with_numbers_of_its_own(tmp_path):
         findings.build(tmp_path)
 
 
+def test_numbers_of_the_page_are_of_the_usual_source(tmp_path):
+    write(tmp_path, 0, 40, FAR)
+    write_scores(tmp_path / "d4rl" / "quick", FAR)
+    (tmp_path / findings.TEMPLATE).write_text('{{ score("quick", "iql", "antmaze-medium-play") }}')
+    assert findings.build(tmp_path) in ("39", "40", "41")
+
+
 def test_table_check_looks_at_the_claims_as_well(tmp_path, capsys):
     write(tmp_path, 0, 40, FAR[:1])
     check = ["table", "--check", "--results", str(tmp_path)]

@@ -1,5 +1,6 @@
 """The grid, end to end on two tasks, through the command line."""
 
+import errno
 import json
 import os
 import shutil
@@ -13,6 +14,7 @@ import pytest
 
 from bench import cell as cells
 from bench import cli, results, table
+from envs.types import InputError
 
 TASKS = ["hopper-medium", "antmaze-umaze"]
 
@@ -126,6 +128,53 @@ def test_a_failed_cell_is_reported_and_the_others_go_on(datasets, tmp_path, monk
         tmp_path / "regenerated" / "smoke" / "scores.csv", results.SCORE_COLUMNS
     )
     assert set(results.cell_names(scores)) == {f"{task}/bc" for task in TASKS}
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (cells.Interrupted("asked to"), 130),
+        (OSError(errno.ENOSPC, "No space left on device"), 1),
+        (InputError("the data are gone"), 2),
+        (TimeoutError("a user's environment"), 1),
+    ],
+)
+def test_what_ends_a_grid_leaves_finished_cells_in_the_table(
+    datasets, tmp_path, monkeypatch, error, status
+):
+    train = cells._train
+
+    def end_on_iql(cell, *arguments):
+        if cell.algorithm == "iql":
+            raise error
+        train(cell, *arguments)
+
+    monkeypatch.setattr(cells, "_train", end_on_iql)
+    assert grid(tmp_path, "--algorithms", "bc", "iql") == status
+    folder = tmp_path / "regenerated" / "smoke"
+    scores = results.read_rows(folder / "scores.csv", results.SCORE_COLUMNS)
+    done = TASKS if isinstance(error, TimeoutError) else TASKS[:1]
+    assert set(results.cell_names(scores)) == {f"{task}/bc" for task in done}
+    assert table.stale(folder) == []
+
+
+def test_cells_of_other_code_are_kept_and_named(finished, monkeypatch, capsys):
+    assert grid(finished, "--algorithms", "bc") == 0
+    assert "other code" not in capsys.readouterr().out
+    monkeypatch.setattr(cells, "code_digest", lambda: "of a method that was edited since")
+    assert grid(finished, "--algorithms", "bc") == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "2 cells were finished by other code than today's" in shown
+    assert str(finished / "runs" / "regenerated" / "hopper-medium" / "bc") in shown
+
+
+def test_damaged_provenance_is_one_line_at_the_end_of_a_grid(finished, capsys):
+    path = finished / "regenerated" / "smoke" / "provenance.json"
+    for damage in ("[]", "null", '{"a/b": null}'):
+        path.write_text(damage)
+        capsys.readouterr()
+        assert grid(finished, "--algorithms", "bc") == 2
+        assert capsys.readouterr().err.count("\n") == 1
 
 
 def test_a_failed_cell_that_runs_well_later_is_no_longer_marked(datasets, tmp_path, monkeypatch):

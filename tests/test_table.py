@@ -1,5 +1,6 @@
 """Tables by hand."""
 
+import json
 import subprocess
 import sys
 
@@ -7,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from rich.console import Console
+from score_files import write_scores
 
 from bench import results, table
 from envs.registry import FAMILIES, TASKS
@@ -175,6 +177,14 @@ def test_a_table_that_is_not_what_its_scores_give_is_found(tmp_path):
     text = (folder / "table1.md").read_text()
     (folder / "table1.md").write_text(text.replace("BC", "CB"))
     assert table.stale(folder) == [folder / "table1.md"]
+
+
+def test_imitation_comes_first_where_the_first_task_lacks_it(tmp_path):
+    folder = write_scores(tmp_path / "regenerated" / "quick", ["hopper-medium", "walker2d-medium"])
+    path = folder / "provenance.json"
+    facts = json.loads(path.read_text())
+    path.write_text(json.dumps(dict(reversed(facts.items()))))
+    assert list(table.load(folder)[1]) == ["dt", "bc", "iql"]
 
 
 def test_making_a_table_loads_no_jax():
