@@ -117,10 +117,14 @@ def _settings() -> Finding:
 
 
 def _threads() -> Finding:
-    names = ("XLA_FLAGS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-    given = [f"{name}={os.environ[name]}" for name in names if os.environ.get(name)]
+    """``bench`` gives a program one thread unless that is chosen otherwise."""
+    usual = {"NPROC": "1", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "", "XLA_FLAGS": ""}
+    found = {name: os.environ.get(name, "") for name in usual}
+    chosen = [f"{name}={value}" for name, value in found.items() if value != usual[name]]
     text = f"{num_processors()} processors for this process"
-    return Finding(NOTE if given else OK, "threads", "; ".join([text, *given]))
+    if chosen:
+        return Finding(NOTE, "threads", f"{text}; numbers may move: {', '.join(chosen)}")
+    return Finding(OK, "threads", text)
 
 
 def _data() -> Finding:

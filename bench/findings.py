@@ -165,11 +165,9 @@ def _of_far_mazes(family: str, scores: _Scores) -> list[Finding]:
 def _scores(found: report.Results, tasks: Sequence[Task]) -> _Scores:
     matrices, draws = {}, {}
     for index, algorithm in enumerate(found.columns):
-        curves = [found.curves.get((task.name, algorithm)) for task in tasks]
-        scores = [stats.last(curve) for curve in curves if curve is not None]
-        if not scores or len(scores) < len(tasks) or len({len(seeds) for seeds in scores}) > 1:
+        matrix = report.matrix(found, [task.name for task in tasks], algorithm)
+        if matrix is None:
             continue
-        matrix = np.stack(scores, axis=1)
         generator = np.random.default_rng([report.SEED, index])
         matrices[algorithm] = matrix
         draws[algorithm] = (

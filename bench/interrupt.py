@@ -1,4 +1,4 @@
-"""Ctrl-C as a question to ask between two pieces of work, so that nothing is cut in half."""
+"""Ctrl-C and SIGTERM as a question between two pieces of work, so that nothing is cut in half."""
 
 from __future__ import annotations
 
@@ -9,23 +9,31 @@ from typing import Any
 
 Asked = Callable[[], bool]
 
+# SIGTERM is what batch systems and service managers send before they kill.
+SIGNALS: dict[signal.Signals, Any] = {
+    signal.SIGINT: signal.default_int_handler,
+    signal.SIGTERM: signal.SIG_DFL,
+}
+
 
 @contextlib.contextmanager
 def asked_to_stop() -> Iterator[Asked]:
-    """Turn the first Ctrl-C into the answer True; a second one stops at once."""
+    """Turn the first of these signals into the answer True; a second one stops at once."""
     asked: list[int] = []
 
     def handle(number: int, frame: Any) -> None:
         del frame
         asked.append(number)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        for name, usual in SIGNALS.items():
+            signal.signal(name, usual)
 
     try:
-        previous = signal.signal(signal.SIGINT, handle)
+        previous = {name: signal.signal(name, handle) for name in SIGNALS}
     except ValueError:  # not the main thread: signals go elsewhere
         yield lambda: False
         return
     try:
         yield lambda: bool(asked)
     finally:
-        signal.signal(signal.SIGINT, previous)
+        for name, usual in previous.items():
+            signal.signal(name, usual)

@@ -11,6 +11,7 @@ from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection
 
 from bench.display import Display
+from bench.interrupt import SIGNALS
 
 SPAWN = get_context("spawn")  # a forked JAX hangs
 
@@ -51,8 +52,9 @@ class Flag:
 
 
 def settle() -> None:
-    """Leave Ctrl-C, which reaches all processes, to the parent, and end when it ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Leave signals to stop, which may reach all processes, to the parent, and end when it ends."""
+    for name in SIGNALS:
+        signal.signal(name, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 

@@ -6,6 +6,7 @@ scores give the same bytes.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -90,27 +91,28 @@ def _panels(
     return panels
 
 
-def matrices(found: Results) -> dict[str, dict[str, Array]]:
-    """Family -> algorithm -> ``scores[num_runs, num_tasks]`` of last evaluations.
+def matrix(found: Results, tasks: Sequence[str], algorithm: str) -> Array | None:
+    """``scores[num_runs, num_tasks]`` of a method's last evaluations.
 
-    Only of methods that have every task of the family: averages over other tasks compare nothing.
-
-    Raises:
-        InputError: a method's tasks have different numbers of seeds.
+    None unless it has every task, with the same number of seeds: averages over other tasks compare
+    nothing, and resamples are of as many seeds on each.
     """
-    families: dict[str, dict[str, Array]] = {}
+    curves = [found.curves.get((task, algorithm)) for task in tasks]
+    scores = [stats.last(curve) for curve in curves if curve is not None]
+    if not scores or len(scores) < len(tasks) or len({len(seeds) for seeds in scores}) > 1:
+        return None
+    return np.stack(scores, axis=1)
+
+
+def matrices(found: Results) -> dict[str, dict[str, Array]]:
+    """Family -> algorithm -> its ``matrix``, of those that have one."""
+    families = {}
     for family in FAMILIES:
         tasks = [name for name, task in TASKS.items() if task.family == family]
-        for algorithm in found.columns:
-            curves = [found.curves.get((task, algorithm)) for task in tasks]
-            scores = [stats.last(curve) for curve in curves if curve is not None]
-            if len(scores) < len(tasks):
-                continue
-            if len({len(seeds) for seeds in scores}) > 1:
-                raise InputError(
-                    f"{algorithm} has different numbers of seeds on {family}; run the grid again"
-                )
-            families.setdefault(family, {})[algorithm] = np.stack(scores, axis=1)
+        each = {algorithm: matrix(found, tasks, algorithm) for algorithm in found.columns}
+        whole = {algorithm: scores for algorithm, scores in each.items() if scores is not None}
+        if whole:
+            families[family] = whole
     return families
 
 

@@ -99,7 +99,10 @@ def summarize(rows: pd.DataFrame, provenance: dict[str, Any], profile: str) -> p
         if name not in groups:
             raise InputError(f"{name} has provenance but no scores; run the grid again")
         cell = groups[name]
-        task = get_task(facts["task"]["name"])
+        try:
+            task = get_task(facts["task"]["name"])
+        except InputError as error:
+            raise InputError(f"{name} has scores, but no row any more: {error}") from None
         settings = facts["settings"]
         last = cell[cell["step"] == cell["step"].max()]
         counts = last.groupby("seed").size()

@@ -131,14 +131,16 @@ def test_a_damaged_newest_checkpoint_falls_back_to_the_one_before(cell, tmp_path
     assert content(folder) == whole
 
 
-def test_ctrl_c_checkpoints_and_the_next_run_goes_on(datasets, tmp_path, monkeypatch):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_checkpoints_and_the_next_run_goes_on(datasets, tmp_path, monkeypatch, number):
+    before = signal.getsignal(number)
     monkeypatch.setattr(cells, "chunk_steps", lambda interval: 100)
     cell = plan(config=dataclasses.replace(plan().config, num_steps=400), num_evaluations=1)
     whole = content(run(cell, tmp_path / "whole"))
 
     def interrupt(step, total):
         if step == 100:
-            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(number)
 
     with (
         asked_to_stop() as asked,
@@ -146,6 +148,7 @@ def test_ctrl_c_checkpoints_and_the_next_run_goes_on(datasets, tmp_path, monkeyp
     ):
         # The signal comes after the first chunk and is seen after the second.
         run(cell, tmp_path / "cut", asked=asked, progress=interrupt)
+    assert signal.getsignal(number) == before
     folder = next((tmp_path / "cut").rglob("config.json")).parent
     assert (folder / "checkpoint").exists()
     assert not (folder / "DONE").exists()

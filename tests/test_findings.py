@@ -105,6 +105,14 @@ def test_methods_that_lack_a_task_are_left_out(tmp_path):
     assert "No claim can be answered" in findings.build(tmp_path)
 
 
+def test_methods_with_other_seeds_on_a_task_are_left_out_and_the_page_is_made(tmp_path):
+    folder = write(tmp_path, 0, 40, FAR)
+    write_scores(folder, FAR[:1], (100,), seeds=(0, 1))
+    assert find(folder) == {}
+    assert report.matrices(report.read(folder)) == {}
+    assert FAR[0] in report.build(folder)[report.PAGE]
+
+
 def test_a_results_folder_can_say_more_with_numbers_of_its_own(tmp_path):
     write(tmp_path, 0, 40, FAR)
     template = tmp_path / findings.TEMPLATE

@@ -85,6 +85,12 @@ def test_rows_without_provenance_are_refused():
         table.summarize(rows("antmaze-umaze", [[0.0]]), {}, "quick")
 
 
+def test_scores_of_a_row_that_is_gone_are_named():
+    played = rows("hopper-medium", [[0.0]]).assign(task="me-logs")
+    with pytest.raises(InputError, match="me-logs/bc has scores, but no row any more: unknown"):
+        table.summarize(played, {"me-logs/bc": facts("me-logs")}, "quick")
+
+
 def test_family_averages_appear_only_when_every_task_of_the_family_does():
     ant = [name for name, task in TASKS.items() if task.family == "antmaze"]
     names = [*ant, "hopper-medium"]

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from multiprocessing import active_children
+from multiprocessing import active_children, current_process
 
 import pytest
 
@@ -157,7 +157,8 @@ def test_a_worker_that_is_killed_for_its_memory_takes_its_own_cell_alone_with_it
     assert sorted(done.parent.parent.name for done in tmp_path.rglob("DONE")) == ["bc", "bc_10pct"]
 
 
-def test_ctrl_c_checkpoints_what_every_worker_runs(datasets, tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_all_checkpoints_what_every_worker_runs(datasets, tmp_path, number):
     planned = []
     for task in ("hopper-medium", "antmaze-umaze"):
         cell = plan(task)
@@ -170,7 +171,8 @@ def test_ctrl_c_checkpoints_what_every_worker_runs(datasets, tmp_path):
     def interrupt(name, done, total):
         running.add(name)
         if len(running) == 2:
-            os.kill(os.getpid(), signal.SIGINT)
+            for process in (*active_children(), current_process()):
+                os.kill(process.pid, number)
             running.clear()
             display.progress = lambda *_: None
 
