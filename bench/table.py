@@ -329,12 +329,19 @@ def notes(summary: pd.DataFrame, columns: dict[str, Column]) -> list[str]:
     if told:
         lines += [f"Told at evaluation: {'; '.join(told)}; the other methods nothing."]
     for family, rows in summary.groupby("family", sort=False):
-        if len(shares := _shares(rows)) > 1:
+        # Some methods take a share of the steps, on all tasks alike.
+        steps = rows.groupby("task")["step"].transform("max")
+        differing = {
+            "Share of the rows": (rows["scale"].dropna(), _percent),
+            "Steps of most methods": (steps, lambda step: f"{step:,}"),
+        }
+        for what, (values, text) in differing.items():
             where = [
-                f"{_percent(share)} in {', '.join(rows['task'][rows['scale'] == share].unique())}"
-                for share in shares
+                f"{text(value)} in {', '.join(rows['task'][of_task.index].unique())}"
+                for value, of_task in values.groupby(values)
             ]
-            lines += [f"Share of the rows in {family}: {'; '.join(where)}."]
+            if len(where) > 1:
+                lines += [f"{what} in {family}: {'; '.join(where)}."]
     return lines + warnings(summary)
 
 

@@ -248,6 +248,16 @@ def test_tasks_of_one_family_with_data_of_several_sizes_are_named():
     assert "antmaze: 30 % or 100 % of the rows" in shown
     named = "30 % in antmaze-large-play; 100 % in antmaze-umaze"
     assert f"Share of the rows in antmaze: {named}." in shown
+    assert "Steps of most methods" not in shown
+
+
+def test_tasks_of_one_family_with_other_steps_are_named():
+    played = [rows(task, [[0.0, 1.0]] * 2) for task in ("antmaze-umaze", "antmaze-large-play")]
+    played[0]["step"] *= 2
+    known = {f"{t}/bc": facts(t) for t in ("antmaze-umaze", "antmaze-large-play")}
+    shown = markdown(pd.concat(played), known)
+    named = "100 in antmaze-large-play; 200 in antmaze-umaze"
+    assert f"Steps of most methods in antmaze: {named}." in shown
 
 
 def test_columns_of_a_task_that_learned_from_different_data_are_not_to_be_compared():
