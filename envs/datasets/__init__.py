@@ -88,7 +88,7 @@ def resolve(name: str, source: str | None) -> tuple[Task, str]:
     task = get_task(name.removesuffix(D4RL_SUFFIX))
     implied = "d4rl" if name.endswith(D4RL_SUFFIX) else None
     usual = OWN if task.family == OWN else DEFAULT_SOURCE
-    meant = source or implied or usual
+    meant = source if source is not None else implied or usual
     if task.name not in get_source(meant).tasks:
         raise InputError(
             f"{meant} has no data for {task.name}; it has {', '.join(get_source(meant).tasks)}"
