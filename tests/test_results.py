@@ -6,6 +6,7 @@ import os
 import numpy as np
 import pandas as pd
 import pytest
+from score_files import sound
 
 from bench import results
 from envs.types import InputError
@@ -47,7 +48,8 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_litter(tmp_path, monkeypa
 
 def test_published_cells_stand_in_table_order_whatever_the_order_they_came_in(tmp_path):
     for task, algorithm in (("b", "x"), ("a", "y"), ("a", "x")):
-        results.publish(tmp_path, rows(task, algorithm, 0.0), {f"{task}/{algorithm}": {}}, ORDER)
+        name = f"{task}/{algorithm}"
+        results.publish(tmp_path, rows(task, algorithm, 0.0), {name: sound(name)}, ORDER)
     merged = results.read_rows(tmp_path / "scores.csv", results.SCORE_COLUMNS)
     assert list(dict.fromkeys(results.cell_names(merged))) == ["a/x", "a/y", "b/x"]
     assert list(results.read_json(tmp_path / "provenance.json")) == ["a/x", "a/y", "b/x"]
@@ -57,12 +59,14 @@ def test_published_cells_stand_in_table_order_whatever_the_order_they_came_in(tm
 
 def test_publishing_a_cell_again_replaces_it_whole_and_leaves_the_others(tmp_path):
     both = pd.concat([rows("a", "x", 0.0), rows("b", "x", 0.0)])
-    results.publish(tmp_path, both, {"a/x": {"n": 1}, "b/x": {"n": 1}}, ORDER)
-    results.publish(tmp_path, rows("a", "x", 5.0).head(2), {"a/x": {"n": 2}}, ORDER)
+    first = {name: sound(name, n=1) for name in ("a/x", "b/x")}
+    second = {"a/x": sound("a/x", n=2)}
+    results.publish(tmp_path, both, first, ORDER)
+    results.publish(tmp_path, rows("a", "x", 5.0).head(2), second, ORDER)
     merged = results.read_rows(tmp_path / "scores.csv", results.SCORE_COLUMNS)
     counts = results.cell_names(merged).value_counts().to_dict()
     assert counts == {"a/x": 2, "b/x": 4}
-    assert results.read_json(tmp_path / "provenance.json") == {"a/x": {"n": 2}, "b/x": {"n": 1}}
+    assert results.read_json(tmp_path / "provenance.json") == first | second
 
 
 def test_tracks_are_merged_as_scores_are(tmp_path):
@@ -71,22 +75,22 @@ def test_tracks_are_merged_as_scores_are(tmp_path):
         return pd.DataFrame(points, columns=list(results.TRACK_COLUMNS))
 
     for task, xs in (("b", (1.0, 2.0)), ("a", (3.0,)), ("b", (4.0, 5.0, 6.0))):
-        facts = {f"{task}/x": {}}
+        facts = {f"{task}/x": sound(f"{task}/x")}
         results.publish(tmp_path, rows(task, "x", 0.0), facts, ORDER, tracks(task, *xs))
-    results.publish(tmp_path, rows("a", "y", 0.0), {"a/y": {}}, ORDER)
+    results.publish(tmp_path, rows("a", "y", 0.0), {"a/y": sound("a/y")}, ORDER)
     merged = results.read_rows(tmp_path / "tracks.csv", results.TRACK_COLUMNS)
     assert results.cell_names(merged).tolist() == ["a/x", "b/x", "b/x", "b/x"]
     assert merged["x"].tolist() == [3.0, 4.0, 5.0, 6.0]
-    results.publish(tmp_path, rows("b", "x", 0.0), {"b/x": {}}, ORDER)
+    results.publish(tmp_path, rows("b", "x", 0.0), {"b/x": sound("b/x")}, ORDER)
     merged = results.read_rows(tmp_path / "tracks.csv", results.TRACK_COLUMNS)
     assert merged["x"].tolist() == [3.0]  # of the run before, which is gone
 
 
 def test_publishing_twice_changes_no_byte(tmp_path):
     for _ in range(2):
-        results.publish(tmp_path, rows("a", "x", 1 / 3), {"a/x": {"n": 1}}, ORDER)
+        results.publish(tmp_path, rows("a", "x", 1 / 3), {"a/x": sound("a/x")}, ORDER)
         found = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    results.publish(tmp_path, rows("a", "x", 1 / 3), {"a/x": {"n": 1}}, ORDER)
+    results.publish(tmp_path, rows("a", "x", 1 / 3), {"a/x": sound("a/x")}, ORDER)
     assert found == {path.name: path.read_bytes() for path in tmp_path.iterdir()}
 
 
@@ -120,11 +124,7 @@ def test_a_return_that_is_no_number_is_named(tmp_path, value):
     ],
 )
 def test_provenance_that_is_not_sound_is_named(tmp_path, where, value, message):
-    facts = {"algorithm": "x", "title": "X", "style": "imitation", "told": "nothing", "hash": "0"}
-    facts |= {"task": {"name": "a"}}
-    facts |= {"settings": {"seeds": [0], "num_episodes": 1, "source": "regenerated", "scale": 0.1}}
-    facts |= {"dataset": {"hash": "d"}}
-    whole = {"a/x": facts}
+    whole = {"a/x": sound("a/x")}
     results.write_json(tmp_path / "p.json", whole)
     assert results.read_provenance(tmp_path / "p.json") == whole
     part = whole
