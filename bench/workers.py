@@ -28,12 +28,16 @@ from envs.simulate import num_processors
 
 BYTES_PER_WORKER = 2 << 30  # JAX, compiled programs and one dataset
 
+# What says how much of a GPU a process takes as it starts, today's name and the former one. Without
+# them the first worker would take JAX's 0.75 and leave nothing to the others.
+MEMORY_FRACTIONS = ("XLA_CLIENT_MEM_FRACTION", "XLA_PYTHON_CLIENT_MEM_FRACTION")
+
 
 def default_number() -> int:
     """A worker for each processor this process may use, as far as memory goes; 1 on a GPU or TPU.
 
-    An accelerator is not shared, and where processes cannot be pinned, as on macOS, two of them
-    would only be in each other's way.
+    Whether cells side by side pay on an accelerator was not measured, and where processes cannot be
+    pinned, as on macOS, two of them would only be in each other's way.
     """
     if jax.default_backend() != "cpu" or not hasattr(os, "sched_getaffinity"):
         return 1
@@ -81,7 +85,7 @@ def _run_all(
     shares = [share or processors for share in shares]  # more workers than processors
 
     def start(worker: int) -> ProcessPoolExecutor:
-        arguments = (shares[worker], stop, events)
+        arguments = (shares[worker], num_workers, stop, events)
         return ProcessPoolExecutor(1, SPAWN, initializer=_begin, initargs=arguments)
 
     pools = {worker: start(worker) for worker in range(num_workers)}
@@ -167,10 +171,12 @@ _asked: Asked = lambda: False
 _events: Connection
 
 
-def _begin(processors: list[int], stop: Flag, events: Connection) -> None:
-    """Settle in a new process, before JAX counts the processors."""
+def _begin(processors: list[int], num_workers: int, stop: Flag, events: Connection) -> None:
+    """Settle in a new process, before JAX counts the processors and takes a GPU's memory."""
     global _asked, _events
     settle()
+    if not any(name in os.environ for name in MEMORY_FRACTIONS):
+        os.environ[MEMORY_FRACTIONS[0]] = f"{0.75 / num_workers:.3f}"
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, processors)
     keep_compiled_programs()

@@ -61,6 +61,23 @@ def test_there_is_a_worker_for_each_processor_as_far_as_memory_goes(monkeypatch)
     assert workers.default_number() == 1
 
 
+@pytest.mark.parametrize("chosen", [None, *workers.MEMORY_FRACTIONS])
+def test_workers_share_the_memory_of_a_gpu_unless_that_is_chosen_otherwise(monkeypatch, chosen):
+    for name in workers.MEMORY_FRACTIONS:
+        monkeypatch.delenv(name, raising=False)
+    if chosen:
+        monkeypatch.setenv(chosen, "0.4")
+    monkeypatch.delattr(os, "sched_setaffinity", raising=False)
+    monkeypatch.setattr(workers, "settle", lambda: None)
+    monkeypatch.setattr(workers, "keep_compiled_programs", lambda: None)
+    for name in ("_asked", "_events"):
+        monkeypatch.setattr(workers, name, None, raising=False)
+    workers._begin([0], 3, processes.Flag(), None)
+    found = {name: os.environ.pop(name, None) for name in workers.MEMORY_FRACTIONS}
+    expected = {chosen: "0.4"} if chosen else {workers.MEMORY_FRACTIONS[0]: "0.250"}
+    assert found == dict.fromkeys(workers.MEMORY_FRACTIONS) | expected
+
+
 class Recorder:
     def __init__(self):
         self.finished_parts, self.notes = [], []
