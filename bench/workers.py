@@ -3,6 +3,9 @@
 The networks are small: one cell cannot keep two processors busy, two cells can. Measured on two
 cores with IQL, two cells of one thread each against one cell of two: 1.9 times the updates a second
 for 3 seeds of 2 x 64, batch 64, and 1.1 times for one seed of 2 x 256, batch 256.
+
+On a GPU they share the device as processes too, not as one program with the seeds of several cells:
+another number of seeds may round otherwise, and a cell's numbers must not depend on its company.
 """
 
 from __future__ import annotations
