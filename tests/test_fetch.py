@@ -336,6 +336,17 @@ def test_a_mirror_can_be_a_folder_or_come_from_the_environment(server, tmp_path,
     assert len(server.asked) == 1
 
 
+def test_a_mirror_folder_without_the_file_is_named_at_once(server, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(
+        download, "sleep", lambda seconds: pytest.fail("there is nothing to wait for")
+    )
+    missing = (tmp_path / "nowhere").as_uri()
+    assert cli.main(["data", "fetch", "hopper-medium", "--mirror", missing]) == 2
+    error = capsys.readouterr().err
+    assert f"{missing}/gym_mujoco_v2/hopper_medium-v2.hdf5 cannot be read" in error
+    assert error.count("\n") == 1
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -155,6 +155,8 @@ class Download:
             self._refused(error, file)
             return
         except (http.client.HTTPException, OSError) as error:  # URLError is an OSError
+            if request.type == "file":  # which is there now or not at all
+                self._fail(f"{self._address} cannot be read ({_cut(error)})")
             raise _cut(error) from None
         with response:
             if offset and response.status != http.HTTPStatus.PARTIAL_CONTENT:
