@@ -5,8 +5,8 @@ Source: Kostrikov et al. 2021 (arXiv:2110.06169); ikostrikov/implicit_q_learning
 theirs: V, then the actor with the new V, then Q with the new V, then the target of Q.
 
 Departures: the data's actions are not kept 1e-5 within their bounds. In smaller profiles
-(``Config.resized``) observations are normalised, the critics have layer norm, and short runs weigh
-advantages less; without these, short runs of narrow nets learn little.
+(``Config.resized``) observations are normalised, the critics have layer norm, and short runs, and
+all runs in antmaze, weigh advantages less; without these, short runs of narrow nets learn little.
 The variant ``iql_corl`` normalises observations and, in locomotion, takes rewards as they are, as
 CORL's default does; what CORL sets for hopper alone is not in it.
 """
@@ -69,9 +69,35 @@ class Config(core.ValueConfig):
         )
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AntmazeConfig(Config):
+    """Settings for antmaze, published with over three times the temperature of locomotion.
+
+    Source: antmaze_config.py and the -1 in train_offline.py, same commit.
+    """
+
+    expectile: float = 0.9
+    inverse_temperature: float = 10.0
+    reward_transform: str = "minus_one"
+
+    def resized(
+        self, *, num_steps: int, batch_size: int, hidden_dims: tuple[int, ...]
+    ) -> AntmazeConfig:
+        """Smaller runs weigh advantages as in locomotion at most.
+
+        Measured on regenerated data, 150,000 steps, one seed, 10 and 3: antmaze-umaze 18 and 94.
+        At 10 the policy cuts corners, where the data are few and their values least certain, and
+        gets stuck there.
+        """
+        resized = super().resized(
+            num_steps=num_steps, batch_size=batch_size, hidden_dims=hidden_dims
+        )
+        temperature = min(Config.inverse_temperature, resized.inverse_temperature)
+        return dataclasses.replace(resized, inverse_temperature=temperature)
+
+
 CONFIGS = {
-    # Source: antmaze_config.py and the -1 in train_offline.py, same commit.
-    "antmaze": Config(expectile=0.9, inverse_temperature=10.0, reward_transform="minus_one"),
+    "antmaze": AntmazeConfig(),
     # Not published. Short runs take a share of the temperature (``resized``): 20 in profiles quick
     # and cpu, twice what is published for antmaze.
     "pointmaze": Config(

@@ -235,6 +235,14 @@ def test_smaller_profiles_normalize_observations_and_the_critics_layers(toy, fir
     np.testing.assert_allclose(state.normalizer.mean, toy[0].observations.mean(0), rtol=1e-4)
 
 
+def test_smaller_profiles_weigh_advantages_in_antmaze_no_more_than_in_locomotion():
+    for num_steps, expected in ((10_000, 2.0), (150_000, 3.0)):
+        small = iql.CONFIGS["antmaze"].resized(
+            num_steps=num_steps, batch_size=1, hidden_dims=HIDDEN
+        )
+        assert small.inverse_temperature == pytest.approx(expected)
+
+
 def test_published_settings_are_those_of_the_paper():
     locomotion, antmaze = iql.Config(), iql.CONFIGS["antmaze"]
     assert (locomotion.expectile, locomotion.inverse_temperature) == (0.7, 3.0)
