@@ -14,6 +14,7 @@ CORL's default does; what CORL sets for hopper alone is not in it.
 from __future__ import annotations
 
 import dataclasses
+from typing import Self
 
 import jax
 import jax.numpy as jnp
@@ -51,7 +52,7 @@ class Config(core.ValueConfig):
         self.require("inverse_temperature", self.inverse_temperature >= 0.0, "at least 0")
         self.require("max_weight", self.max_weight > 0.0, "above 0")
 
-    def resized(self, *, num_steps: int, batch_size: int, hidden_dims: tuple[int, ...]) -> Config:
+    def resized(self, *, num_steps: int, batch_size: int, hidden_dims: tuple[int, ...]) -> Self:
         """Smaller runs take longer steps, on inputs of one scale, with steadier critics.
 
         Much of a young critic's advantage is noise, which the published temperature would multiply
@@ -80,9 +81,7 @@ class AntmazeConfig(Config):
     inverse_temperature: float = 10.0
     reward_transform: str = "minus_one"
 
-    def resized(
-        self, *, num_steps: int, batch_size: int, hidden_dims: tuple[int, ...]
-    ) -> AntmazeConfig:
+    def resized(self, *, num_steps: int, batch_size: int, hidden_dims: tuple[int, ...]) -> Self:
         """Smaller runs weigh advantages as in locomotion at most.
 
         Measured on regenerated data, 150,000 steps, one seed, 10 and 3: antmaze-umaze 18 and 94.
