@@ -127,7 +127,7 @@ PROFILES = {
         },
     ),
     "cpu": Profile(
-        purpose="the whole grid in an evening on two cores",
+        purpose="the whole grid in a night on two cores",
         num_seeds=3,
         sizes={
             "locomotion": _CPU,
