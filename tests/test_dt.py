@@ -505,6 +505,11 @@ def test_smaller_runs_take_a_tenth_of_the_steps_and_share_the_batch_out_as_rows(
     assert dt.Config().resized(num_steps=7, batch_size=4, hidden_dims=(8,)).num_steps == 7
 
 
+def test_smaller_runs_are_no_wider_than_published():
+    small = dt.Config().resized(num_steps=100, batch_size=64, hidden_dims=(256, 256))
+    assert small.hidden_dims == (128, 128)
+
+
 @pytest.mark.parametrize(
     ("field", "value", "rule"),
     [
