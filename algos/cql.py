@@ -93,9 +93,10 @@ class Config(core.ValueConfig):
             hidden_dims=hidden_dims,
             learning_rate=max(1e-3, self.learning_rate),
             actor_learning_rate=3e-4,
-            num_samples=min(self.num_samples, 2),
+            num_samples=1,
             cloning_steps=round(cloning_share * num_steps),
             normalize_observations=True,
+            layer_norm=True,
         )
 
 
