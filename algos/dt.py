@@ -81,9 +81,10 @@ class Config(core.Config):
 
         A window is several rows and a row three tokens, so a step costs far more than another
         method's: there are a tenth of the steps asked for, as in the published runs, where they
-        can be divided (the number of evaluations then still divides them), and ``batch_size`` is
-        shared out as rows, and layers are no wider than published. In a short run dropout only slows learning, and each of the timestep
-        embeddings is seen too seldom to become more than the noise it starts as.
+        can be divided (the number of evaluations then still divides them), ``batch_size`` is
+        shared out as rows, and layers are no wider than published. In a short run dropout only
+        slows learning, and each of the timestep embeddings is seen too seldom to become more than
+        the noise it starts as.
         """
         num_steps = num_steps if num_steps % 10 else num_steps // 10
         resized = super().resized(
