@@ -38,8 +38,8 @@ SHORT = (
     *((name, "published", 1) for name in STATED),
 )
 MAX_MEMORY = 10e9  # bytes
-# To aim at. Drawing a block's batches costs some 20 ms on a CPU, however few there are: in a round
-# of 0.3 s that is a tenth of it, in a cell's chunk of 1,000 steps next to nothing.
+# To aim at. Drawing a block's batches costs about 10 ms on a CPU, however few there are: a
+# twentieth of a round of 0.3 s, next to nothing of a cell's chunk of 1,000 steps.
 ROUND_SECONDS = 1.5
 SLOW_SECONDS = 5.0  # of a round that is repeated less
 ROUNDS, SHORT_ROUNDS = 6, 3
