@@ -40,6 +40,13 @@ def test_five_seeds_are_held_to_the_time_of_one():
     assert verdicts([one, learning(5, 0.8, 22.0)])["iql published, 5 seeds / 1"] == "short"
 
 
+def test_physics_alone_would_be_faster_by_what_it_takes_of_an_evaluation():
+    evaluation = {"kind": "evaluation", "task": "hopper-medium", "ratio": 3.6, "physics_share": 0.9}
+    figures = {row.what: row.figure for row in report.rows([evaluation], "cpu")}
+    assert figures["hopper-medium / gymnasium"] == "3.60x the steps/s"
+    assert figures["hopper-medium / gymnasium, physics alone"] == "4.00x the steps/s"
+
+
 def test_the_paper_grid_is_projected_on_an_accelerator_and_else_not_measured():
     # 15 tasks x 1 M steps at 1,000 a second: 4.2 hours.
     fast = verdicts([learning(10, 0.1, 1000.0)], platform="gpu")

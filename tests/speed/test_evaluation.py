@@ -4,6 +4,9 @@ Both play the same policies, and steps count only where an episode was still run
 its first parameters plays to the time limit where none can fall, in halfcheetah and the maze. A
 hopper or walker would fall within a hundred steps, which no evaluation worth its time looks like:
 there BC gets the parameters of the expert behaviour policy, as if it had cloned it.
+
+``physics_share`` is how much of the evaluation is spent in MuJoCo: divided by it, the ratio is what
+physics alone would allow.
 """
 
 import dataclasses
@@ -23,6 +26,7 @@ from bench.profiles import get_profile
 from bench.train import INIT, Program, build, stream
 from envs.behaviour import policy
 from envs.registry import Task, get_task
+from envs.simulate import Simulator
 from envs.types import Array
 from envs.views import Statistics
 
@@ -81,7 +85,7 @@ def gymnasium_seconds(
     return time.perf_counter() - start
 
 
-def test_evaluation(benchmark, name, short):
+def test_evaluation(benchmark, monkeypatch, name, short):
     task = get_task(name)
     program, states = policies(task)
     lanes = task.make_environment(len(SEEDS) * NUM_EPISODES)
@@ -89,20 +93,33 @@ def test_evaluation(benchmark, name, short):
     act, first = jax.jit(program.algorithm.act), jax.tree.map(lambda leaf: leaf[0], states)
     seeds = episode_seeds(SEEDS, NUM_EPISODES)[0]
 
+    step, in_physics = Simulator.step, []
+
+    def timed_step(simulator, actions, active):
+        start = time.perf_counter()
+        step(simulator, actions, active)
+        in_physics.append(time.perf_counter() - start)
+
+    monkeypatch.setattr(Simulator, "step", timed_step)
+
     def play():
+        in_physics.clear()
         start = time.perf_counter()
         returns, lengths = evaluate(program, states, lanes, SEEDS, NUM_EPISODES)
-        batched.append(lengths.sum() / (time.perf_counter() - start))
+        seconds = time.perf_counter() - start
+        batched.append(lengths.sum() / seconds)
+        shares.append(sum(in_physics) / seconds)
         assert np.isfinite(returns).all()
         steps.append(int(lengths.sum()))
 
     def play_single():
         looped.append(steps[-1] / gymnasium_seconds(act, first, single, seeds, steps[-1]))
 
-    batched, looped, steps = [], [], []
+    batched, looped, shares, steps = [], [], [], []
     play()  # compiles
     gymnasium_seconds(act, first, single, seeds, 10)
     batched.clear()
+    shares.clear()
     # By turns, so that what else the machine does falls on both alike.
     benchmark.pedantic(play, setup=play_single, rounds=2 if short else 5)
     single.close()
@@ -117,6 +134,7 @@ def test_evaluation(benchmark, name, short):
         "kind": "evaluation",
         "task": name,
         "ratio": figures["steps_per_second"] / figures["gymnasium_steps_per_second"],
+        "physics_share": statistics.median(shares),
         "steps": steps[-1],
         "mean_episode_steps": steps[-1] / (len(SEEDS) * NUM_EPISODES),
         "rounds": len(batched),
