@@ -11,11 +11,11 @@ mean is kept within 9 always, theirs only where it clones; 1,000,000 steps, as i
 cite CQL, of the authors' up to 3,000,000. Of the weights 5 and 10 that their README names for
 locomotion this takes 5. In smaller profiles (``Config.resized``) there are half the steps outside
 mazes, longer ones that sample fewer actions and clone more, observations are normalised, and in
-mazes a weight that is otherwise learned, antmaze's, stays at 1. The variant ``cql_max_backup``
-takes max backup, gap and rewards from Young Geng's settings for antmaze (young-geng/CQL issue 2),
-but the authors' order of maximum and minimum (Geng's takes the minimum of the critics first),
-network of the actor and steps, and no clipped conservative term. A learned weight on locomotion,
-the paper's own, is ``cql_lagrange``, which on antmaze is CQL itself.
+mazes critics have layer norm and a weight that is otherwise learned, antmaze's, stays at 1. The
+variant ``cql_max_backup`` takes max backup, gap and rewards from Young Geng's settings for antmaze
+(young-geng/CQL issue 2), but the authors' order of maximum and minimum (Geng's takes the minimum of
+the critics first), network of the actor and steps, and no clipped conservative term. A learned
+weight on locomotion, the paper's own, is ``cql_lagrange``, which on antmaze is CQL itself.
 """
 
 from __future__ import annotations
@@ -104,22 +104,19 @@ class MazeConfig(Config):
     """Settings for mazes, where values have to come a long way."""
 
     def resized(self, *, num_steps: int, batch_size: int, hidden_dims: tuple[int, ...]) -> Self:
-        """Smaller runs take all of their steps, and keep at 1 a weight that is otherwise learned.
+        """Smaller runs take all of their steps, each with one sample, and critics with layer norm.
 
         They clone for as many steps as ``Config.resized`` has them clone, of which they take twice.
 
-        Of fewer samples the log-sum-exp is lower (of 6 instead of 30 by 1.6), so that the gap is
-        met by itself and the learned weight goes to 0. Profile cpu, antmaze-medium-play, seed 0: 4
-        after 50,000 steps, 62 after 100,000; weights of 5 (with ``max_backup``) and 0.2 have 2 and
-        8 after 50,000. Pointmaze-medium-play, seeds 10 and 11: 20 after 10,000 steps, 54 after
-        20,000; weights of 0.1 and 2 have 20 and 0 there.
+        A weight that is otherwise learned stays at 1. Of fewer samples the log-sum-exp is lower (of
+        3 instead of 30 by 2.3), so that the gap is met by itself and the learned weight goes to 0.
         """
         resized = super().resized(
             num_steps=num_steps, batch_size=batch_size, hidden_dims=hidden_dims
         )
         if self.target_gap is not None:
             resized = dataclasses.replace(resized, target_gap=None, conservative_weight=1.0)
-        return dataclasses.replace(resized, num_steps=num_steps)
+        return dataclasses.replace(resized, num_steps=num_steps, num_samples=1, layer_norm=True)
 
 
 CONFIGS = {

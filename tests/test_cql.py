@@ -406,19 +406,20 @@ def test_smaller_profiles_take_longer_steps_sample_less_and_clone_for_longer(toy
         assert short.learning_rate == max(1e-3, config.learning_rate)
         assert short.actor_learning_rate == 3e-4
         assert short.normalize_observations
-        assert 1 <= short.num_samples < config.num_samples
         # The published share is 40,000 of 1,000,000 steps; in mazes of half as many as are taken.
         assert 0.04 < short.cloning_steps / short.num_steps < 1.0
         assert long.cloning_steps == 0.04 * 500_000
-        share = 1.0 if isinstance(config, cql.MazeConfig) else 0.5
+        in_mazes = isinstance(config, cql.MazeConfig)
+        assert (short.num_samples, short.layer_norm) == ((1, True) if in_mazes else (2, False))
+        share = 1.0 if in_mazes else 0.5
         assert (short.num_steps, long.num_steps) == (share * 1000, share * 10**6)
         assert short.target_gap is None
         learned = config.target_gap is not None
         assert short.conservative_weight == (1.0 if learned else config.conservative_weight)
         for name in ("reward_transform", "max_backup"):
             assert getattr(short, name) == getattr(config, name)
-    normed = dataclasses.replace(short, layer_norm=True)
-    state = first_state(cql.make(normed, toy[1]), toy[0])
+    assert short.layer_norm
+    state = first_state(cql.make(short, toy[1]), toy[0])
     # Each of the critic's hidden layers has a scale and a bias more.
     assert [len(jax.tree.leaves(part.params)) for part in (state.actor, state.critic)] == [6, 10]
     np.testing.assert_allclose(state.normalizer.mean, toy[0].observations.mean(0), rtol=1e-4)
