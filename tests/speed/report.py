@@ -107,7 +107,7 @@ def rows(benchmarks: list[Figures], platform: str) -> Iterator[Row]:
             what = f"{figures['task']} / gymnasium"
             yield versus(what, figures["ratio"], "steps/s", least=EVALUATION_RATIO)
             alone = figures["ratio"] / figures["physics_share"]
-            yield Row(what=f"{what}, physics alone", figure=f"{alone:.2f}x the steps/s")
+            yield Row(what=f"{figures['task']}, physics alone", figure=f"{alone:.2f}x the steps/s")
         if figures["kind"] == "start":
             yield Row(what="first command to result", figure=f"{figures['cold_seconds']:.1f} s")
             yield Row(what="second command to result", figure=f"{figures['warm_seconds']:.1f} s")
