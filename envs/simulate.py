@@ -41,7 +41,7 @@ class Simulator:
         self._data = [mujoco.MjData(model) for _ in range(num_envs)]
         # The views stay valid for the life of an MjData; attribute access costs more than the copy.
         self._views = [(data, data.ctrl, data.qpos, data.qvel) for data in self._data]
-        self._pool = ThreadPoolExecutor(self.num_threads) if self.num_threads > 1 else None
+        self._pool = ThreadPoolExecutor(self.num_threads - 1) if self.num_threads > 1 else None
         self.qpos = np.zeros((num_envs, model.nq))
         self.qvel = np.zeros((num_envs, model.nv))
 
@@ -86,8 +86,10 @@ class Simulator:
         if self._pool is None or len(lanes) < 2:
             self._step_lanes(lanes, actions)
             return
-        slices = np.array_split(lanes, self.num_threads)
-        for job in [self._pool.submit(self._step_lanes, part, actions) for part in slices]:
+        own, *others = np.array_split(lanes, self.num_threads)
+        jobs = [self._pool.submit(self._step_lanes, part, actions) for part in others]
+        self._step_lanes(own, actions)  # waking one thread less
+        for job in jobs:
             job.result()
 
     def _step_lanes(self, lanes: Array, actions: Array) -> None:
