@@ -50,6 +50,31 @@ def test_a_vmapped_seed_equals_the_same_seed_alone(program_and_views):
     )
 
 
+@pytest.mark.parametrize(
+    ("name", "expected"), [("iql", [[9], [2], [1]]), ("onestep", [[9, 9, 9], [5, 5, 1], [1, 1, 1]])]
+)
+def test_seeds_by_turns_equal_seeds_side_by_side(monkeypatch, toy, name, expected):
+    dataset, spec = toy
+    config = TABLE1[name].default.resized(num_steps=9, batch_size=8, hidden_dims=(16, 16))
+    decide, decided, found = train._seeds_side_by_side, [], []
+
+    def noted(*arguments):
+        decided[-1].append(min(9, decide(*arguments)))
+        return decided[-1][-1]
+
+    monkeypatch.setattr(train, "_seeds_side_by_side", noted)
+    for limit in (1e9, 5 * 1024, 1):
+        monkeypatch.setattr(train, "_SIDE_BY_SIDE_BYTES", limit)
+        program = build.__wrapped__(name, config, spec)  # not one that was compiled before
+        views = [jax.device_put(phase.view(dataset)) for phase in program.algorithm.phases]
+        decided.append([])
+        found.append(learn(program, views, dataset, [0, 1, 2, 3, 4], [3]))
+
+    assert decided == expected
+    for by_turns in found[1:]:
+        chex.assert_trees_all_close(by_turns, found[0], rtol=1e-4, atol=1e-5)
+
+
 def test_seeds_differ(program_and_views):
     states, _ = learn(*program_and_views, [0, 1], [8])
     kernels = [x for x in jax.tree.leaves(states) if x.ndim == 3]
