@@ -5,7 +5,7 @@ ARGS ?=
 READY := .venv/.installed
 UV := uv==0.13.9
 
-.PHONY: help setup format check test test-slow bench table1 policies lock clean
+.PHONY: help setup format check test test-slow bench bench-gpu table1 policies lock clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -32,6 +32,11 @@ bench: $(READY)  ## time learning, evaluation and start (ARGS=--short)
 	@file=results/bench/$$(.venv/bin/python -c 'import jax; print(jax.default_backend())').json; \
 		.venv/bin/pytest tests/speed -m speed --benchmark-quiet --benchmark-json=$$file $(ARGS) && \
 		.venv/bin/python tests/speed/report.py $$file
+
+bench-gpu: $(READY)  ## time learning at published sizes on an accelerator (ARGS="--seconds 420")
+	@mkdir -p results/bench
+	@.venv/bin/python tests/speed/accelerator.py results/bench/gpu.json $(ARGS)
+	@.venv/bin/python tests/speed/report.py results/bench/gpu.json
 
 table1: $(READY)  ## run the benchmark grid (PROFILE=quick, ARGS=...)
 	@.venv/bin/rl-or-bc grid --profile $(PROFILE) $(ARGS)

@@ -40,6 +40,15 @@ def test_five_seeds_are_held_to_the_time_of_one():
     assert verdicts([one, learning(5, 0.8, 22.0)])["iql published, 5 seeds / 1"] == "short"
 
 
+def test_ten_seeds_on_an_accelerator_are_held_to_one_and_a_half_times_the_time_of_one():
+    one, ten = learning(1, 0.1, 1000.0), learning(10, 0.5, 700.0)
+    assert verdicts([one, ten], "gpu")["iql published, 10 seeds / 1"] == "pass"
+    assert (
+        verdicts([one, learning(10, 0.5, 600.0)], "gpu")["iql published, 10 seeds / 1"] == "short"
+    )
+    assert "iql published, 10 seeds / 1" not in verdicts([one, ten])
+
+
 def test_physics_alone_would_be_faster_by_what_it_takes_of_an_evaluation():
     evaluation = {"kind": "evaluation", "task": "hopper-medium", "ratio": 3.6, "physics_share": 0.9}
     figures = {row.what: row.figure for row in report.rows([evaluation], "cpu")}
@@ -47,11 +56,26 @@ def test_physics_alone_would_be_faster_by_what_it_takes_of_an_evaluation():
     assert figures["hopper-medium, physics alone"] == "4.00x the steps/s"
 
 
-def test_the_paper_grid_is_projected_on_an_accelerator_and_else_not_measured():
-    # 15 tasks x 1 M steps at 1,000 a second: 4.2 hours.
-    fast = verdicts([learning(10, 0.1, 1000.0)], platform="gpu")
-    assert fast["paper grid: 15 tasks x 1 methods, 10 seeds, learning"] == "pass"
-    assert verdicts([learning(10, 0.1, 1000.0)])["paper grid on an accelerator"] == ""
+def test_the_paper_grid_is_projected_where_an_accelerator_ran_every_method():
+    # 15 tasks x 9 methods x 1 M steps at 10,000 a second: 3.75 hours.
+    fast = [learning(10, 0.1, 10_000.0, method) for method in "abcdefghi"]
+    projected = "paper grid: 15 tasks x 9 methods, 10 seeds, learning"
+    assert verdicts(fast, "gpu")[projected] == "pass"
+    for partly, platform in ((fast, "cpu"), (fast[1:], "gpu")):
+        assert projected not in verdicts(partly, platform)
+        assert verdicts(partly, platform)["paper grid on an accelerator"] == ""
+
+
+def test_a_measurement_that_was_interrupted_is_left_out(tmp_path, monkeypatch):
+    figures = [learning(1, 0.5, 100.0), {"kind": "learning", "method": "iql"}]
+    benchmarks = [{"extra_info": f} for f in figures]
+    file = tmp_path / "cpu.json"
+    file.write_text(
+        json.dumps({"datetime": "2026-01-01", "machine_info": MACHINE, "benchmarks": benchmarks})
+    )
+    monkeypatch.setattr(sys, "argv", ["report.py", str(file)])
+    assert report.main() == 0
+    assert "iql published, 1 seed" in file.with_suffix(".md").read_text()
 
 
 def test_the_exponent_of_cost_is_that_of_the_line_through_the_points():

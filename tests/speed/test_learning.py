@@ -104,11 +104,13 @@ class Chunk(NamedTuple):
         return memory.temp_size_in_bytes + inputs_and_outputs - memory.alias_size_in_bytes
 
 
-def choose_length(flops_per_update: float, flops_per_second: float, delay: int) -> int:
+def fill_round(config: core.Config, flops_per_second: float, flops_per_update: float) -> int:
     """Updates that make a round, if half the peak is reached and each update costs 0.2 ms more.
 
-    A multiple of ``delay``, so that each chunk has its share of updates that come only so often.
+    A multiple of the actor's delay, so that each chunk has its share of updates that come only so
+    often.
     """
+    delay = getattr(config, "actor_delay", 1)
     seconds = 2 * flops_per_update / flops_per_second + 2e-4
     return delay * max(1, round(ROUND_SECONDS / seconds / delay))
 
@@ -118,17 +120,17 @@ def compile_chunks(
     config: core.Config,
     num_seeds: int,
     states: core.State,
-    flops_per_second: float,
     dataset: Dataset,
+    choose: Callable[[int], int],
 ) -> list[Chunk]:
-    """The chunk of each phase of the method."""
+    """The chunk of each phase of the method; ``choose``: operations of an update -> updates."""
     spec = get_task(TASK).spec
     program, chunks = build(name, config, spec), []
     for i, (phase, run) in enumerate(zip(program.algorithm.phases, program.runs, strict=True)):
         view, middle = jax.device_put(phase.view(dataset)), phase.num_steps // 2
         keys = stream(range(num_seeds), TRAIN + i)
         count = num_seeds * flops.per_update(name, config, spec, middle)[i]
-        length = choose_length(count, flops_per_second, getattr(config, "actor_delay", 1))
+        length = choose(count)
         block = run.block_steps(keys, view, length)
         compiled = run.learn.lower(states, *run.draw(keys, view, middle, block)).compile()
         weight = phase.num_steps / config.num_steps
@@ -153,7 +155,8 @@ def test_learning(benchmark, name, size, num_seeds, peak, short):
     flops_per_second = peak()
 
     start = time.perf_counter()
-    chunks = compile_chunks(name, config, num_seeds, states, flops_per_second, noise())
+    choose = functools.partial(fill_round, config, flops_per_second)
+    chunks = compile_chunks(name, config, num_seeds, states, noise(), choose)
     compile_seconds = time.perf_counter() - start
     info |= {"kind": "learning", "method": name, "size": size, "seeds": num_seeds}
     info |= {"num_steps": config.num_steps, "compile_seconds": compile_seconds}

@@ -1,13 +1,14 @@
 """How the cost of an update of IQL grows along one axis at a time, from the quick size."""
 
 import dataclasses
+import functools
 import statistics
 import time
 
 import jax
 import numpy as np
 import pytest
-from speed.test_learning import TASK, compile_chunks, noise, settings
+from speed.test_learning import TASK, compile_chunks, fill_round, noise, settings
 
 from bench.train import INIT, build, stream
 from envs.registry import get_task
@@ -41,7 +42,8 @@ def test_scaling(benchmark, axis, value, peak):
     program = build("iql", config, get_task(TASK).spec)
     states = program.init(stream(range(given["seeds"]), INIT), observation_statistics(dataset))
     peak()  # compiles
-    (chunk,) = compile_chunks("iql", config, given["seeds"], states, peak(), dataset)
+    choose = functools.partial(fill_round, config, peak())
+    (chunk,) = compile_chunks("iql", config, given["seeds"], states, dataset, choose)
     states, _ = chunk.run(states)
     seconds = []
 
