@@ -354,7 +354,7 @@ def scalars(arrays):
 
 FETCH = "run: rl-or-bc data fetch hopper-medium --source d4rl, or put http://rail.eecs"
 HOSTILE = {
-    "missing": (lambda arrays: None, "is not there; " + FETCH),
+    "missing": (lambda arrays: None, "it is not there; " + FETCH),
     "truncated": (raw(lambda b: b[: len(b) // 2]), "cut short; " + FETCH),
     "empty": (raw(lambda b: b""), "is empty; " + FETCH),
     "not HDF5": (raw(lambda b: b"<html>403 Forbidden</html>"), "it is no HDF5 file; " + FETCH),
@@ -362,7 +362,7 @@ HOSTILE = {
     "a loop": (symlink_loop, "Too many levels of symbolic links; " + FETCH),
     "missing key": (without("timeouts"), "the key timeouts is missing; it holds actions, infos"),
     "no keys": (lambda arrays: d4rl_files.write("hopper-medium", {}), "is missing; it holds none"),
-    "dangling": (dangling, "the key actions is missing"),
+    "dangling": (dangling, "actions is a link to elsewhere, which is not followed"),
     "a group": (a_group, "the key rewards is missing"),
     "short": (replace("actions", lambda a: a[:-1]), "shape (599, 3), expected (600, 3)"),
     "short flags": (replace("timeouts", lambda a: a[1:]), "timeouts has shape (599,)"),
@@ -373,7 +373,10 @@ HOSTILE = {
     "NaN": (replace("observations", at((13, 2), np.nan)), "observations row 13 is not finite"),
     "NaN after": (replace("next_observations", at(13, np.nan)), "next_observations row 13 is not"),
     "inf reward": (replace("rewards", at(7, np.inf)), "rewards row 7 is not finite"),
-    "too large": (replace("rewards", lambda a: at(7, 1e300)(a.astype(float))), "row 7 is not"),
+    "too large": (
+        replace("rewards", lambda a: at(7, 1e300)(a.astype(float))),
+        "rewards row 7 is not within the range of float32 (1e+300",
+    ),
     "NaN flag": (replace("terminals", lambda a: at(5, np.nan)(a.astype(float))), "row 5 is nan"),
     "wrong flag": (replace("timeouts", lambda a: at(5, 2)(a.astype(int))), "timeouts row 5 is 2"),
     "text": (replace("actions", lambda a: a.astype("S8")), "has type |S8, expected numbers"),
@@ -419,7 +422,8 @@ def test_a_file_that_may_not_be_read_is_answered_with_one_line(hopper, monkeypat
     monkeypatch.setattr(Path, "open", refuse)
     assert cli.main(["train", "bc", "hopper-medium-v2", "--profile", "smoke"]) == 2
     error = capsys.readouterr().err
-    assert f"{path} cannot be read: Permission denied; run: rl-or-bc data fetch" in error
+    assert f"{path} cannot be read: Permission denied" in error
+    assert "data fetch" not in error  # the file may be sound
     assert error.count("\n") == 1
 
 
