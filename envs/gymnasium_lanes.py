@@ -230,7 +230,7 @@ class ActionRange:
 
         What rounding puts beyond a bound is at it.
         """
-        flat = actions.reshape(len(actions), -1).astype(np.float64)
+        flat = actions.reshape(len(actions), self.size).astype(np.float64)
         found: Array = 2.0 * (flat - self._low) / self._width - 1.0
         # That 1 is taken away from nearly 1 near the middle, and what is left is rounding alone.
         middle = (flat - (self._low + self._width / 2.0)) / (self._width / 2.0)

@@ -67,7 +67,7 @@ def _doubts(task: Task, metadata: dict[str, Any]) -> list[str]:
         if found != expected:
             return [f"{task.data} was collected in {found}, and is scored in {expected}"]
         try:
-            scorer = _scorer(task.environment, repr(gymnasium.registry.get(expected)))
+            scorer = _scorer(task.environment, repr(gymnasium.envs.registration.registry.get(expected)))
         except EnvironmentFault:
             return []  # which is said where it is to be scored in it
         spaces = stored.read_spaces(dataset_folder(task.data) / "data", metadata)

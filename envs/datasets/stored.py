@@ -107,9 +107,7 @@ def read_spaces(folder: Path, metadata: dict[str, Any]) -> Spaces:
     """
     stated = _stated_spaces(metadata)
     if len(stated) < 2:
-        first = next(episodes(folder, metadata), None)
-        if first is None:
-            raise Unreadable("it holds no episode", damaged=True)
+        first = next(episodes(folder, metadata))
         shapes = {"observation_space": first.observations, "action_space": first.actions}
         found = {name: _space_of(values) for name, values in shapes.items()} | stated
     else:
@@ -162,8 +160,8 @@ def episodes(folder: Path, metadata: dict[str, Any]) -> Iterator[Steps]:
     """All episodes, in order, those of no step among them.
 
     Raises:
-        Unreadable: damaged, of a format or a version that is not read here, not as many episodes
-            or steps as the metadata count, or more than fits into memory.
+        Unreadable: damaged, of a format or a version that is not read here, no episode, not as
+            many episodes or steps as the metadata count, or more than fits into memory.
     """
     version = metadata.get("minari_version")
     if version not in tuple(minari.supported_dataset_versions):  # of any type, a list as well
@@ -179,12 +177,12 @@ def episodes(folder: Path, metadata: dict[str, Any]) -> Iterator[Steps]:
         found = _arrow_episodes(folder, total, stored_as, _stated_spaces(metadata))
     else:
         raise Unreadable(f"its data_format is {stored_as!r}; hdf5, arrow and parquet are read")
-    if total == 0:
-        raise Unreadable("it holds no episode", damaged=True)
     held = 0
     for episode in found:
         held += len(episode.rewards)
         yield episode
+    if total == 0:
+        raise Unreadable("it holds no episode", damaged=True)
     if held != steps:
         raise Unreadable(
             f"metadata.json counts {steps:,} steps, the arrays hold {held:,}", damaged=True
