@@ -107,14 +107,10 @@ class GymnasiumLanes:
         for lane in np.flatnonzero(active).tolist():
             self._steps[lane] += 1
             with self._guard(lane=lane):
-                returned = self._environments[lane].step(scaled[lane])
-                if not (isinstance(returned, tuple) and len(returned) == 5):
-                    raise ValueError(
-                        "step does not return (observation, reward, terminated, truncated, info)"
-                    )
-                observation, reward, terminated, truncated, _ = returned
+                environment = self._environments[lane]
+                observation, reward, terminated, truncated, _ = environment.step(scaled[lane])
                 self._observations[lane] = self._flatten_one(observation)
-                rewards[lane] = _single("reward", reward)
+                rewards[lane] = _single("the reward", reward)
                 ends[lane] = _flag("terminated", terminated) or _flag("truncated", truncated)
         return self._observations.copy(), rewards, ends
 
@@ -285,10 +281,10 @@ def _single(name: str, value: Any) -> float:
     """A finite number, or an array of one."""
     array = np.asarray(value)
     if array.size != 1 or array.dtype.kind not in "biuf":
-        raise ValueError(f"the {name} is no number but {value!r}")
+        raise ValueError(f"{name} is no number but {value!r}")
     number = float(array.item())
     if not np.isfinite(number):
-        raise ValueError(f"the {name} is {number}")
+        raise ValueError(f"{name} is {number}")
     return number
 
 

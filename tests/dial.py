@@ -47,7 +47,7 @@ def register(monkeypatch, **kinds):
 
 
 def episodes(lengths=(STEPS, STEPS, STEPS)):
-    """Arrays of episodes that time cut: observations, actions, rewards, terminations, truncations."""
+    """Arrays of episodes that time cut, in the order in which readers give them."""
     generator = np.random.default_rng(0)
     found = []
     for steps in lengths:

@@ -103,6 +103,7 @@ def provenance(task: Task, scale: float) -> dict[str, Any]:
     }
 
 
+@functools.cache
 def _scorer(task: Task) -> Scorer:
     """Our own simulator as gymnasium's environment of the same rules."""
     scored = scored_in(task, "v5")

@@ -67,13 +67,17 @@ def _doubts(task: Task, metadata: dict[str, Any]) -> list[str]:
         if found != expected:
             return [f"{task.data} was collected in {found}, and is scored in {expected}"]
         try:
-            scorer = _scorer(task.environment, repr(gymnasium.envs.registration.registry.get(expected)))
+            scorer = _scorer(
+                task.environment, repr(gymnasium.envs.registration.registry.get(expected))
+            )
         except EnvironmentFault:
             return []  # which is said where it is to be scored in it
         spaces = stored.read_spaces(dataset_folder(task.data) / "data", metadata)
         lines = differences(theirs, spaces, scorer)
-    what = "was collected in another" if theirs else "does not fit"
-    return [f"{task.data} {what} {expected} than it is scored in: {line}" for line in lines]
+    how = f"was collected in another {expected} than it is scored in"
+    if not theirs:
+        how = f"does not fit {expected}, in which it is scored"
+    return [f"{task.data} {how}: {line}" for line in lines]
 
 
 @functools.lru_cache(maxsize=16)
