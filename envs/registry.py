@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import functools
+import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple, TypeVar
 
@@ -33,7 +34,9 @@ class World(NamedTuple):
     @property
     def spec(self) -> EnvSpec:
         """Sizes of observations, actions and goals, and the time limit."""
-        return self.make(1, 1).spec
+        lanes = self.make(1, 1)
+        lanes.close()
+        return lanes.spec
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -147,7 +150,17 @@ def _maze(family: str, environment: str, data: str) -> Task:
 
 
 def _own(dataset_id: str, gymnasium_id: str, reference_returns: tuple[float, float]) -> Task:
-    """Data that a user brings: a Minari dataset, the environment to score in, scores 0 and 100."""
+    """Data that a user brings: a Minari dataset, the environment to score in, scores 0 and 100.
+
+    Raises:
+        InputError: the returns are no numbers, or the second is not above the first.
+    """
+    low, high = reference_returns
+    if not -math.inf < low < high < math.inf:
+        raise InputError(
+            f"the row of {dataset_id} has reference returns {reference_returns}: the first is what "
+            "acting at random gets, the second, a good return, must be above it"
+        )
     return Task(
         environment=gymnasium_id,
         data=dataset_id,
@@ -224,4 +237,4 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> InputError:
 
 @functools.cache
 def _spec(task: Task) -> EnvSpec:
-    return task.make_environment(num_envs=1, num_threads=1).spec
+    return World(task.gymnasium_id, task.make_environment).spec

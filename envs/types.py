@@ -27,6 +27,20 @@ class InputError(Exception):
         super().__init__(" ".join(message.splitlines()))
 
 
+class EnvironmentFault(InputError):
+    """An environment that is not ours cannot be made, or does what no environment may.
+
+    Attributes:
+        lane: which of the environments that are stepped together, if it is one of them.
+        step: which step of the lane's episode, from 1; 0 is the reset.
+    """
+
+    def __init__(self, message: str, *, lane: int | None = None, step: int | None = None) -> None:
+        """Take the ``message``, which names the environment, and where it happened."""
+        super().__init__(message)
+        self.lane, self.step = lane, step
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EnvSpec:
     """The sizes an algorithm needs to build its networks.
@@ -138,4 +152,8 @@ class Environment(Protocol):
     @property
     def goals(self) -> Array:
         """``[N, G]`` the goal of each lane's episode; G = 0 where there is none."""
+        ...
+
+    def close(self) -> None:
+        """Free what the lanes hold beside memory; nothing else may be called afterwards."""
         ...

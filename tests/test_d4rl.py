@@ -3,6 +3,8 @@
 import dataclasses
 import errno
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import d4rl_files
@@ -341,6 +343,45 @@ def dangling(arrays):
         file["actions"] = h5py.SoftLink("/nowhere")
 
 
+def elsewhere(link):
+    """Returns a maker of hostile files: actions are those of another file."""
+
+    def make(arrays):
+        path = d4rl_files.write("hopper-medium", arrays)
+        other = path.with_name("other.hdf5")
+        with h5py.File(other, "w") as file:
+            file["actions"] = arrays["actions"]
+        with h5py.File(path, "a") as file:
+            del file["actions"]
+            link(file, other, arrays["actions"].shape)
+
+    return make
+
+
+def external_link(file, other, shape):
+    file["actions"] = h5py.ExternalLink(str(other), "/actions")
+
+
+def external_storage(file, other, shape):
+    file.create_dataset("actions", shape, "f4", external=[(str(other), 0, 4 * shape[0] * shape[1])])
+
+
+def virtual(file, other, shape):
+    layout = h5py.VirtualLayout(shape, "f4")
+    layout[:] = h5py.VirtualSource(str(other), "actions", shape)
+    file.create_virtual_dataset("actions", layout)
+
+
+def second_name(file, other, shape):
+    file["actions"] = np.zeros(shape, np.float32)
+    file["again"] = file["actions"]
+
+
+def a_pipe(arrays):
+    d4rl.path_of(HOPPER).parent.mkdir(parents=True)
+    os.mkfifo(d4rl.path_of(HOPPER))
+
+
 def a_group(arrays):
     path = d4rl_files.write("hopper-medium", arrays)
     with h5py.File(path, "a") as file:
@@ -354,7 +395,7 @@ def scalars(arrays):
 
 FETCH = "run: rl-or-bc data fetch hopper-medium --source d4rl, or put http://rail.eecs"
 HOSTILE = {
-    "missing": (lambda arrays: None, "is not there; " + FETCH),
+    "missing": (lambda arrays: None, "it is not there; " + FETCH),
     "truncated": (raw(lambda b: b[: len(b) // 2]), "cut short; " + FETCH),
     "empty": (raw(lambda b: b""), "is empty; " + FETCH),
     "not HDF5": (raw(lambda b: b"<html>403 Forbidden</html>"), "it is no HDF5 file; " + FETCH),
@@ -362,7 +403,16 @@ HOSTILE = {
     "a loop": (symlink_loop, "Too many levels of symbolic links; " + FETCH),
     "missing key": (without("timeouts"), "the key timeouts is missing; it holds actions, infos"),
     "no keys": (lambda arrays: d4rl_files.write("hopper-medium", {}), "is missing; it holds none"),
-    "dangling": (dangling, "the key actions is missing"),
+    "dangling": (dangling, "actions is a link to elsewhere, which is not followed"),
+    "external link": (elsewhere(external_link), "actions is a link to elsewhere"),
+    "external storage": (elsewhere(external_storage), "actions is kept in other files, which"),
+    "virtual": (elsewhere(virtual), "actions is kept in other files, which are not read"),
+    "second name": (elsewhere(second_name), "actions is a second name of other data"),
+    "a pipe": (a_pipe, "is a pipe or a device, not a file"),
+    "a clock": (
+        replace("observations", lambda a: 10 * a.astype(float) + 1.7e9),
+        "observations column 0 goes from 1700000",
+    ),
     "a group": (a_group, "the key rewards is missing"),
     "short": (replace("actions", lambda a: a[:-1]), "shape (599, 3), expected (600, 3)"),
     "short flags": (replace("timeouts", lambda a: a[1:]), "timeouts has shape (599,)"),
@@ -373,7 +423,10 @@ HOSTILE = {
     "NaN": (replace("observations", at((13, 2), np.nan)), "observations row 13 is not finite"),
     "NaN after": (replace("next_observations", at(13, np.nan)), "next_observations row 13 is not"),
     "inf reward": (replace("rewards", at(7, np.inf)), "rewards row 7 is not finite"),
-    "too large": (replace("rewards", lambda a: at(7, 1e300)(a.astype(float))), "row 7 is not"),
+    "too large": (
+        replace("rewards", lambda a: at(7, 1e300)(a.astype(float))),
+        "rewards row 7 is not within the range of float32 (1e+300",
+    ),
     "NaN flag": (replace("terminals", lambda a: at(5, np.nan)(a.astype(float))), "row 5 is nan"),
     "wrong flag": (replace("timeouts", lambda a: at(5, 2)(a.astype(int))), "timeouts row 5 is 2"),
     "text": (replace("actions", lambda a: a.astype("S8")), "has type |S8, expected numbers"),
@@ -406,6 +459,19 @@ def test_a_hostile_file_is_answered_with_one_line_and_nothing_is_written(
     assert sorted(tmp_path.rglob("*")) == before
 
 
+def test_a_file_that_is_open_elsewhere_is_not_to_be_downloaded_again(hopper, capsys):
+    path = d4rl_files.write("hopper-medium", hopper)
+    program = "import h5py, sys; file = h5py.File(sys.argv[1], 'a'); print(flush=True); input()"
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", program, str(path)], **pipes) as other:
+        other.stdout.readline()
+        assert cli.main(["train", "bc", "hopper-medium-v2", "--profile", "smoke", "--insist"]) == 2
+        other.communicate(b"\n")
+    error = capsys.readouterr().err
+    assert f"{path} cannot be read: another program has it open for writing; close that" in error
+    assert "data fetch" not in error
+
+
 def test_a_file_that_may_not_be_read_is_answered_with_one_line(hopper, monkeypatch, capsys):
     # Not by its mode: the superuser reads it all the same.
     path = d4rl_files.write("hopper-medium", hopper)
@@ -419,7 +485,8 @@ def test_a_file_that_may_not_be_read_is_answered_with_one_line(hopper, monkeypat
     monkeypatch.setattr(Path, "open", refuse)
     assert cli.main(["train", "bc", "hopper-medium-v2", "--profile", "smoke"]) == 2
     error = capsys.readouterr().err
-    assert f"{path} cannot be read: Permission denied; run: rl-or-bc data fetch" in error
+    assert f"{path} cannot be read: Permission denied" in error
+    assert "data fetch" not in error  # the file may be sound
     assert error.count("\n") == 1
 
 

@@ -102,7 +102,9 @@ def replay(dataset: Dataset, world: World, states: States | None = None) -> dict
     rows = np.unique(np.linspace(0, dataset.num_rows - 1, NUM_REPLAYED).astype(np.int64))
     shown = states(rows) if states else None
     if shown is None:
-        rows = rows[world.make(1, 1).restorable(dataset.observations[rows])]
+        single = world.make(1, 1)
+        rows = rows[single.restorable(dataset.observations[rows])]
+        single.close()
         shown = dataset.observations[rows]
     lanes = world.make(_LANES if len(rows) else 1, None)
     paid = lanes.spec.goal_dim == 0
@@ -117,6 +119,7 @@ def replay(dataset: Dataset, world: World, states: States | None = None) -> dict
         found["observation"].append(_farthest(after[own], dataset.next_observations[part]))
         found["reward"].append(np.abs(rewards[own] - dataset.rewards[part]))
         found["end"].append(ends[own] != dataset.terminations[part])
+    lanes.close()
     joined = {name: np.concatenate(parts) if parts else None for name, parts in found.items()}
     disagree = joined["end"]
     return {

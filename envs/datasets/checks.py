@@ -8,12 +8,6 @@ import numpy as np
 
 from envs.types import Array, Dataset, EnvSpec, InputError
 
-# What h5py and Minari raise where a file's bytes are not those that were written.
-DAMAGED = (
-    *(OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError, AssertionError),
-    *(IndexError, OverflowError, MemoryError),
-)
-
 
 def check(dataset: Dataset, spec: EnvSpec, where: str) -> None:
     """Raise unless ``dataset`` is whole, finite and of the shapes that ``spec`` names.

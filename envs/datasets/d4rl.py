@@ -27,7 +27,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
-import math
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,8 +35,11 @@ from typing import Any, NamedTuple
 import h5py
 import numpy as np
 
-from envs.datasets.checks import DAMAGED, check, rows_that_differ
+from envs.datasets import hdf5
+from envs.datasets.checks import check, rows_that_differ
 from envs.datasets.download import Download, Progress, address_below
+from envs.datasets.files import Unreadable, file_size, reading
+from envs.datasets.narrow import Narrowing
 from envs.datasets.published import ADDRESS, FILES, dataset_folder
 from envs.registry import Task
 from envs.types import Array, Dataset, InputError
@@ -206,14 +208,17 @@ def read_states(task: Task, rows: Array) -> Array | None:
     if task.family == "antmaze":
         return None
     with open_file(path_of(task), task) as file:
-        stored = [file.get(f"infos/{name}") for name in ("qpos", "qvel")]
+        infos = hdf5.find(file, "infos")
         size = _num_rows(file, path_of(task), task)
-        if "next_observations" not in file:
+        if "next_observations" not in file or not isinstance(infos, h5py.Group):
             return None
-        for part in stored:
+        parts = []
+        for name in ("qpos", "qvel"):
+            part = hdf5.find(infos, name)
             if not isinstance(part, h5py.Dataset) or part.ndim != 2 or len(part) != size:
                 return None
-        states = np.concatenate([part[()][rows] for part in stored], axis=1)[:, 1:]
+            parts.append(hdf5.read(part, f"infos/{name}")[rows])
+        states = np.concatenate(parts, axis=1)[:, 1:]
     return states if states.shape[1] == task.spec.observation_dim else None
 
 
@@ -224,20 +229,18 @@ def open_file(path: Path, task: Task) -> Iterator[h5py.File]:
     Raises:
         InputError: missing, unreadable, empty, cut, damaged, or no HDF5.
     """
-    size = _stat(path, task)
-    if size == 0:
-        raise InputError(f"{path} is empty; {_fix(task)}")
+    with _named(path, task), hdf5.open_file(path) as file:
+        yield file
+
+
+@contextlib.contextmanager
+def _named(path: Path, task: Task) -> Iterator[None]:
+    """Name the file in whatever makes it unreadable, and say where to get it if it is gone."""
     try:
-        file = h5py.File(path, "r")
-    except OSError as error:
-        reason = "it was cut short" if "truncated" in str(error) else "it is no HDF5 file"
-        raise InputError(f"{path} cannot be read: {reason}; {_fix(task)}") from None
-    with file:
-        try:
-            yield file
-        except DAMAGED as error:
-            reason = " ".join(str(error).split())
-            raise InputError(f"{path} cannot be read: {reason}; {_fix(task)}") from None
+        with reading():
+            yield
+    except Unreadable as error:
+        raise InputError(f"{path} cannot be read: {error.with_fix(_fix(task))}") from None
 
 
 def file_hash(path: Path, task: Task) -> str:
@@ -246,9 +249,10 @@ def file_hash(path: Path, task: Task) -> str:
     Raises:
         InputError: missing or unreadable.
     """
-    _stat(path, task)
-    status = path.stat()
-    return _hash(path, status.st_size, status.st_mtime_ns)
+    with _named(path, task):
+        file_size(path)
+        status = path.stat()
+        return _hash(path, status.st_size, status.st_mtime_ns)
 
 
 @functools.lru_cache(maxsize=64)
@@ -256,17 +260,6 @@ def _hash(path: Path, size: int, mtime_ns: int) -> str:
     del size, mtime_ns
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _stat(path: Path, task: Task) -> int:
-    """Bytes of the file, which can be opened."""
-    try:
-        with path.open("rb"):
-            return path.stat().st_size
-    except FileNotFoundError:
-        raise InputError(f"{path} is not there; {_fix(task)}") from None
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}; {_fix(task)}") from None
 
 
 def _fix(task: Task) -> str:
@@ -288,7 +281,7 @@ def _num_rows(file: h5py.File, path: Path, task: Task) -> int:
 
 
 def _dataset(file: h5py.File, path: Path, key: str) -> h5py.Dataset:
-    dataset = file.get(key)
+    dataset = hdf5.find(file, key)
     if not isinstance(dataset, h5py.Dataset):
         raise InputError(
             f"{path}: the key {key} is missing; it holds {', '.join(sorted(file)) or 'none'}: "
@@ -305,8 +298,15 @@ def _numbers(file: h5py.File, path: Path, key: str, rows: int, width: int) -> Ar
         raise InputError(
             f"{path}: {key} has type {dataset.dtype}, expected numbers; download the file again"
         )
+    hdf5.require_numbers(dataset, key)
+    if np.result_type(dataset.dtype, np.float32) != np.float32:
+        wide = dataset[()]
+        numbers = Narrowing(str(path), key)
+        numbers.watch(wide)
+        numbers.finish()
+        return wide.astype(np.float32).reshape(rows, width)
     array = np.empty(dataset.shape, np.float32)
-    _read_into(dataset, path, key, array)
+    dataset.read_direct(array)
     return array.reshape(rows, width)
 
 
@@ -319,9 +319,7 @@ def _flags(file: h5py.File, path: Path, key: str, rows: int) -> Array:
             f"{path}: {key} has type {dataset.dtype}, expected true or false; download the file "
             "again"
         )
-    array = np.empty(dataset.shape, dataset.dtype)
-    _read_into(dataset, path, key, array)
-    array = array.reshape(rows)
+    array = hdf5.read(dataset, key).reshape(rows)
     bad = np.flatnonzero((array != 0) & (array != 1))
     if len(bad):
         raise InputError(
@@ -338,27 +336,6 @@ def _require_shape(dataset: h5py.Dataset, path: Path, key: str, shape: tuple[int
             f"{path}: {key} has shape {dataset.shape}, expected {allowed[-1]}; is this the file of "
             "another task?"
         )
-
-
-def _read_into(dataset: h5py.Dataset, path: Path, key: str, array: Array) -> None:
-    """Fill ``array``, of the dataset's shape, from the file, which must hold every row of it."""
-    if dataset.chunks:
-        sizes = zip(dataset.shape, dataset.chunks, strict=True)
-        stored = dataset.id.get_num_chunks() == math.prod(-(-n // chunk) for n, chunk in sizes)
-    else:
-        stored = dataset.id.get_storage_size() >= dataset.size * dataset.dtype.itemsize
-    if not stored:
-        raise InputError(
-            f"{path}: {key} has {dataset.shape[0]:,} rows by its header, but the file does not "
-            "hold them all; download the file again"
-        )
-    try:
-        dataset.read_direct(array)
-    except OSError as error:
-        reason = " ".join(str(error).split())
-        raise InputError(
-            f"{path}: {key} cannot be read ({reason}); download the file again"
-        ) from None
 
 
 def _find_ends(

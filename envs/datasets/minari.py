@@ -23,7 +23,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import itertools
-import json
 import os
 import shutil
 import tempfile
@@ -31,15 +30,20 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import gymnasium
 import minari
 import numpy as np
 
 from envs.antmaze_robotics import RoboticsAntMaze
-from envs.datasets.checks import DAMAGED, check
+from envs.datasets import stored
+from envs.datasets.checks import check
+from envs.datasets.collected_in import Scorer, defaults_of, differences, spec_of
 from envs.datasets.download import Progress
+from envs.datasets.files import Unreadable, readable
+from envs.datasets.narrow import Narrowing
 from envs.datasets.regenerated import dataset_folder, flatten
 from envs.registry import TASKS, Task, World, world
-from envs.types import Array, Dataset, InputError
+from envs.types import Array, Dataset, EnvSpec, InputError
 
 REMOTE_VARIABLE = "MINARI_REMOTE"  # Minari's own
 _PARTS = {"medium": ("medium",), "medium-expert": ("medium", "expert")}
@@ -76,11 +80,18 @@ def provenance(task: Task, scale: float) -> dict[str, Any]:
     digest, doubts, requirements = hashlib.sha256(), [], []
     for dataset_id in dataset_ids(task):
         metadata = read_metadata(dataset_id, _fix(task), f"{_fix(task)} --overwrite")
-        found = json.loads(metadata.get("env_spec", "{}")).get(
-            "id", "an environment it does not name"
-        )
+        theirs = stored.read_spec(metadata)
+        found = str(theirs.get("id", "an environment it does not name"))
         if not _same_environment(found, expected):
             doubts.append(f"{dataset_id} was collected in {found}, and is scored in {expected}")
+        else:
+            with readable(f"dataset {dataset_id}", f"{_fix(task)} --overwrite"):
+                spaces = stored.read_spaces(dataset_folder(dataset_id) / "data", metadata)
+                lines = differences(theirs, spaces, _scorer(task))
+            doubts += [
+                f"{dataset_id} was collected in another {expected} than it is scored in: {line}"
+                for line in lines
+            ]
         digest.update(data_hash(dataset_id).encode())
         requirements += metadata.get("requirements", [])
     return {
@@ -90,6 +101,26 @@ def provenance(task: Task, scale: float) -> dict[str, Any]:
         "requirements": requirements,
         "doubts": doubts,
     }
+
+
+@functools.cache
+def _scorer(task: Task) -> Scorer:
+    """Our own simulator as gymnasium's environment of the same rules."""
+    scored = scored_in(task, "v5")
+    box = gymnasium.spaces.Box
+    observed = lambda size: box(-np.inf, np.inf, (size,), np.float64)
+    size, actions = scored.spec.observation_dim, box(-1.0, 1.0, (scored.spec.action_dim,))
+    if task.family != "antmaze":
+        spec = gymnasium.spec(scored.gymnasium_id)
+        kind = gymnasium.envs.registration.load_env_creator(str(spec.entry_point))
+        return Scorer(spec_of(spec), defaults_of(kind), observed(size), actions)
+    spec = gymnasium.envs.registration.EnvSpec(
+        scored.gymnasium_id, max_episode_steps=scored.spec.max_episode_steps
+    )
+    sizes = {"achieved_goal": 2, "desired_goal": 2, "observation": size - 2}
+    shown = gymnasium.spaces.Dict({name: observed(count) for name, count in sizes.items()})
+    # The data's are of a continuing task in a map of its own, which is put right in `_read`.
+    return Scorer(spec_of(spec), {}, shown, actions, whole=False)
 
 
 def read(task: Task, scale: float) -> tuple[Dataset, dict[str, Any]]:
@@ -162,10 +193,12 @@ def _read(task: Task, show_goal: bool) -> Dataset:
     def observed(observations: Any) -> Array:
         if task.family != "antmaze":
             return np.asarray(observations)
+        if not isinstance(observations, dict) or not set(keys) <= set(observations):
+            raise Unreadable(f"observations do not have the parts {', '.join(keys)}")
         return np.concatenate([observations[key] for key in keys], axis=1)
 
     fix = f"{_fix(task)} --overwrite"
-    parts = [episodes(i, observed, np.asarray, fix) for i in dataset_ids(task)]
+    parts = [episodes(i, observed, np.asarray, spec, fix) for i in dataset_ids(task)]
     whole = itertools.chain.from_iterable(parts)
     is_maze = task.family == "antmaze"
     dataset = flatten(itertools.starmap(_until_success, whole) if is_maze else whole)
@@ -177,6 +210,7 @@ def episodes(
     dataset_id: str,
     observed: Callable[[Any], Array],
     acted: Callable[[Array], Array],
+    spec: EnvSpec,
     fix: str,
 ) -> Iterator[tuple[Array, Array, Array, Array, Array]]:
     """Episodes of a Minari dataset as ``flatten`` takes them, in float32 to save memory.
@@ -185,29 +219,48 @@ def episodes(
         dataset_id: of a dataset that is there.
         observed: what an episode has as observations -> ``[T + 1, O]``.
         acted: its actions -> ``[T, A]``.
+        spec: the sizes that episodes must have.
         fix: what to do about a damaged one, for the message.
 
     Raises:
-        InputError: the files are damaged, or an episode lacks an observation.
+        InputError: the files are damaged, hold no step or an episode of other sizes, or numbers
+            that float32 cannot hold.
     """
-    try:
-        for episode in minari.load_dataset(dataset_id).iterate_episodes():
-            observations, steps = observed(episode.observations), len(episode.rewards)
-            if len(observations) != steps + 1:
-                raise InputError(
-                    f"{dataset_id}: episode {episode.id} has {len(observations)} observations for "
-                    f"{steps} steps, expected one more than steps; {fix}"
-                )
+    folder = dataset_folder(dataset_id) / "data"
+    watched: dict[str, Narrowing] = {}
+
+    def watch(name: str, tree: Any) -> None:
+        if isinstance(tree, (dict, tuple)):
+            for key, part in tree.items() if isinstance(tree, dict) else enumerate(tree):
+                watch(f"{name}/{key}", part)
+            return
+        watched.setdefault(name, Narrowing(dataset_id, name)).watch(tree)
+
+    steps = 0
+    with readable(f"dataset {dataset_id}", fix):
+        for episode in stored.episodes(folder, stored.read_metadata(folder)):
+            for name in ("observations", "actions", "rewards"):
+                watch(name, getattr(episode, name))
+            observations, actions = observed(episode.observations), acted(episode.actions)
+            _require_width(f"episode {episode.number}", observations, spec.observation_dim)
+            _require_width(f"episode {episode.number}", actions, spec.action_dim, "actions")
             yield (
                 observations.astype(np.float32),
-                acted(episode.actions).astype(np.float32),
+                actions.astype(np.float32),
                 episode.rewards.astype(np.float32),
                 episode.terminations,
                 episode.truncations,
             )
-    except DAMAGED as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise InputError(f"dataset {dataset_id} cannot be read ({reason}); {fix}") from None
+            steps += len(actions)
+        if steps == 0:
+            raise Unreadable("its episodes have no steps", damaged=True)
+        for array in watched.values():
+            array.finish()
+
+
+def _require_width(episode: str, rows: Array, size: int, name: str = "observations") -> None:
+    if rows.ndim != 2 or rows.shape[1] != size:
+        raise Unreadable(f"{episode} has {name} of shape {rows.shape[1:]}, expected ({size},)")
 
 
 def _until_success(
@@ -232,13 +285,12 @@ def read_metadata(dataset_id: str, missing: str, damaged: str) -> dict[str, Any]
     if not folder.exists():
         raise InputError(f"dataset {dataset_id} is not in {dataset_folder('')}; {missing}")
     try:
-        metadata: dict[str, Any] = json.loads((folder / "data" / "metadata.json").read_text())
-        json.loads(metadata.get("env_spec", "{}")).get("id")
-    except (OSError, ValueError, AttributeError, TypeError):
+        return stored.read_metadata(folder / "data")
+    except Unreadable as error:
+        fix = f"; {damaged}" if error.damaged else ""
         raise InputError(
-            f"dataset {dataset_id} in {folder} has no metadata that can be read; {damaged}"
+            f"dataset {dataset_id} in {folder} has no metadata that can be read{fix} ({error})"
         ) from None
-    return metadata
 
 
 def _fix(task: Task) -> str:
@@ -254,18 +306,10 @@ def _same_environment(found: str, expected: str) -> bool:
 
 
 def data_hash(dataset_id: str) -> str:
-    """SHA-256 of all files of a dataset and their names, computed once for each state."""
-    folder = dataset_folder(dataset_id) / "data"
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    states = tuple((str(p), p.stat().st_size, p.stat().st_mtime_ns) for p in files)
-    return _hash_files(folder, states)
+    """See ``envs.datasets.stored``.
 
-
-@functools.lru_cache(maxsize=64)
-def _hash_files(folder: Path, states: tuple[tuple[str, int, int], ...]) -> str:
-    digest = hashlib.sha256()
-    for name, _, _ in states:
-        with Path(name).open("rb") as file:
-            content = hashlib.file_digest(file, "sha256").hexdigest()
-        digest.update(f"{Path(name).relative_to(folder)} {content}\n".encode())
-    return digest.hexdigest()
+    Raises:
+        InputError: a file cannot be read.
+    """
+    with readable(f"dataset {dataset_id}", "make it readable"):
+        return stored.data_hash(dataset_folder(dataset_id) / "data")

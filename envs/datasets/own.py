@@ -6,19 +6,29 @@ the one that scores; a dataset that says it was collected in another is doubted.
 
 from __future__ import annotations
 
-import json
+import functools
 from typing import Any
 
+import gymnasium
+import numpy as np
+
+from envs.datasets import stored
 from envs.datasets.checks import check
+from envs.datasets.collected_in import Scorer, describe, differences
 from envs.datasets.download import Progress
+from envs.datasets.files import Unreadable, readable
 from envs.datasets.minari import data_hash, download, episodes, read_metadata
-from envs.datasets.regenerated import flatten
-from envs.gymnasium_lanes import GymnasiumLanes
+from envs.datasets.regenerated import dataset_folder, flatten
+from envs.gymnasium_lanes import ActionRange, GymnasiumLanes
 from envs.registry import OWN, TASKS, Task, World
-from envs.types import Dataset, InputError
+from envs.types import Array, Dataset, EnvironmentFault, InputError
 
 OFFERED = tuple(task.name for task in TASKS.values() if task.family == OWN)
 _FIX = "write it again with Minari, from whole episodes"
+# Actions that differ by less than this share of the range are nothing that a policy could hit: all
+# columns together, and one column on its own, which may well be meant to rest.
+_NARROW, _NARROW_COLUMN = 1e-4, 1e-9
+_NOISE = 1e-6  # relative, of numbers that were float32
 
 
 def scored_in(task: Task, version: str) -> World:
@@ -41,24 +51,108 @@ def provenance(task: Task, scale: float) -> dict[str, Any]:
     del scale
     missing = f"write it with Minari, or run: rl-or-bc data fetch {task.name} --source own"
     metadata = read_metadata(task.data, missing, _FIX)
-    expected = task.gymnasium_id.rpartition(":")[2]  # without the module that registers it
-    found = json.loads(metadata.get("env_spec", "{}")).get("id", expected)
-    doubt = f"{task.data} was collected in {found}, and is scored in {expected}"
     return {
         "dataset_id": task.data,
         "source": "own",
         "hash": data_hash(task.data),
-        "doubts": [] if found == expected else [doubt],
+        "doubts": _doubts(task, metadata),
     }
+
+
+def _doubts(task: Task, metadata: dict[str, Any]) -> list[str]:
+    expected = task.gymnasium_id.rpartition(":")[2]  # without the module that registers it
+    with readable(f"dataset {task.data}", _FIX):
+        theirs = stored.read_spec(metadata)
+        found = theirs.get("id", expected)
+        if found != expected:
+            return [f"{task.data} was collected in {found}, and is scored in {expected}"]
+        try:
+            scorer = _scorer(
+                task.environment, repr(gymnasium.envs.registration.registry.get(expected))
+            )
+        except EnvironmentFault:
+            return []  # which is said where it is to be scored in it
+        spaces = stored.read_spaces(dataset_folder(task.data) / "data", metadata)
+        lines = differences(theirs, spaces, scorer)
+    how = f"was collected in another {expected} than it is scored in"
+    if not theirs:
+        how = f"does not fit {expected}, in which it is scored"
+    return [f"{task.data} {how}: {line}" for line in lines]
+
+
+@functools.lru_cache(maxsize=16)
+def _scorer(gymnasium_id: str, registered: str) -> Scorer:
+    """What scores; ``registered`` is what gymnasium has under this id, which may change."""
+    del registered
+    lanes = GymnasiumLanes(gymnasium_id, 1, (0.0, 1.0))
+    try:
+        return describe(lanes.environment)
+    finally:
+        lanes.close()
 
 
 def read(task: Task, scale: float) -> tuple[Dataset, dict[str, Any]]:
     """The task's data; see ``envs.datasets.load``."""
     facts = provenance(task, scale)
     lanes = GymnasiumLanes(task.environment, 1, task.reference_returns)
-    dataset = flatten(episodes(task.data, lanes.flatten, lanes.actions.unscale, _FIX))
+    try:
+        played = _Played(task, lanes.actions)
+
+        def observed(observations: Any) -> Array:
+            try:
+                return lanes.flatten(observations)
+            except ValueError as error:
+                raise Unreadable(f"{error}; is it the data of {task.gymnasium_id}?") from None
+
+        found = episodes(task.data, observed, played.unscale, lanes.spec, _FIX)
+        dataset = flatten(found)
+        played.require_choice()
+    finally:
+        lanes.close()
     check(dataset, lanes.spec, task.data)
     return dataset, facts
+
+
+class _Played:
+    """The actions of a dataset in the environment's range, and how much of it they use."""
+
+    def __init__(self, task: Task, actions: ActionRange) -> None:
+        self._task, self._actions = task, actions
+        self._low, self._high = (np.full((2, actions.size), sign * np.inf) for sign in (1, -1))
+
+    def unscale(self, actions: Any) -> Array:
+        """``[T, ...]`` in the environment's range to ``[T, A]`` in [-1, 1]."""
+        if not isinstance(actions, np.ndarray):
+            raise Unreadable("its actions are in parts, expected one array")
+        if len(actions) and actions[0].size != self._actions.size:
+            shape, size = actions.shape[1:], self._actions.size
+            raise Unreadable(f"it has actions of shape {shape}, expected {size} numbers")
+        found = self._actions.unscale(actions)
+        if len(found):
+            both = np.stack([actions.reshape(len(actions), -1).astype(np.float64), found])
+            self._low = np.minimum(self._low, both.min(axis=1))
+            self._high = np.maximum(self._high, both.max(axis=1))
+        return found
+
+    def require_choice(self) -> None:
+        """Refuse actions that the environment's range makes one.
+
+        Raises:
+            InputError: naming a column, what it holds and the range.
+        """
+        size = np.maximum(np.abs(self._low[0]), np.abs(self._high[0]))
+        moved, used = self._high - self._low
+        moves = moved > _NOISE * size
+        all_narrow = moves.any() and np.all(used[moves] < _NARROW)
+        narrow = np.flatnonzero(moves & (used < (_NARROW if all_narrow else _NARROW_COLUMN)))
+        if len(narrow):
+            column = narrow[0]
+            raise InputError(
+                f"{self._task.data}: actions column {column} lie between "
+                f"{self._low[0, column]:g} and {self._high[0, column]:g}, which is next to nothing "
+                f"of the range of {self._task.gymnasium_id}; give the environment bounds near to "
+                "what is played"
+            )
 
 
 def fetch(task: Task, mirror: str | None, overwrite: bool, progress: Progress) -> bool:

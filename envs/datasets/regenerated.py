@@ -7,12 +7,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import minari
 import numpy as np
 from minari.storage import get_dataset_path
 
 from envs.behaviour.recipes import Recipe
-from envs.datasets.checks import DAMAGED, check, content_hash
+from envs.datasets import stored
+from envs.datasets.checks import check, content_hash
+from envs.datasets.files import Unreadable, read_json, readable, reading
 from envs.registry import Task
 from envs.types import Array, Dataset, InputError
 
@@ -35,10 +36,12 @@ def read_metadata(recipe: Recipe) -> dict[str, Any]:
     if not folder.exists():
         raise InputError(f"dataset {recipe.dataset_id} is not in {folder.parent}; {fix}")
     try:
-        stored = json.loads((folder / "data" / "metadata.json").read_text())
-        metadata: dict[str, Any] = json.loads(stored[METADATA_KEY])
-        made_by, _ = metadata["recipe"], metadata["hash"]
-    except (OSError, ValueError, KeyError, TypeError):
+        with reading():
+            metadata = json.loads(read_json(folder / "data" / "metadata.json")[METADATA_KEY])
+            made_by, _ = metadata["recipe"], metadata["hash"]
+    except Unreadable as error:
+        if not error.damaged:
+            raise InputError(f"dataset {recipe.dataset_id} cannot be read ({error})") from None
         raise InputError(
             f"dataset {recipe.dataset_id} in {folder} is half written or was not made here; "
             f"{fix} --overwrite"
@@ -48,7 +51,8 @@ def read_metadata(recipe: Recipe) -> dict[str, Any]:
             f"dataset {recipe.dataset_id} was made by another version of the recipe or its "
             f"policies; {fix} --overwrite"
         )
-    return metadata
+    facts: dict[str, Any] = metadata
+    return facts
 
 
 def provenance(task: Task, scale: float) -> dict[str, Any]:
@@ -61,15 +65,12 @@ def read(task: Task, scale: float) -> tuple[Dataset, dict[str, Any]]:
     recipe = Recipe(task, scale)
     metadata = read_metadata(recipe)
     fix = f"run: rl-or-bc data make --tasks {task.name} --scale {scale:g} --overwrite"
-    try:
-        episodes = [
+    folder = dataset_folder(recipe.dataset_id) / "data"
+    with readable(f"dataset {recipe.dataset_id}", fix):
+        dataset = flatten(
             (e.observations, e.actions, e.rewards, e.terminations, e.truncations)
-            for e in minari.load_dataset(recipe.dataset_id).iterate_episodes()
-        ]
-        dataset = flatten(episodes)
-    except DAMAGED as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise InputError(f"dataset {recipe.dataset_id} cannot be read ({reason}); {fix}") from None
+            for e in stored.episodes(folder, stored.read_metadata(folder))
+        )
     check(dataset, task.spec, recipe.dataset_id)
     if content_hash(dataset) != metadata["hash"]:
         raise InputError(f"dataset {recipe.dataset_id} differs from its recorded hash; {fix}")
@@ -77,13 +78,14 @@ def read(task: Task, scale: float) -> tuple[Dataset, dict[str, Any]]:
 
 
 def flatten(episodes: Iterable[tuple[Array, Array, Array, Array, Array]]) -> Dataset:
-    """Episodes one after the other as one ``Dataset``.
+    """Episodes one after the other as one ``Dataset``; those of no step are left out.
 
     Args:
         episodes: (observations ``[T + 1, O]``, actions ``[T, A]``, rewards ``[T]``,
-            terminations ``[T]``, truncations ``[T]``) of each.
+            terminations ``[T]``, truncations ``[T]``) of each; one at least has a step.
     """
-    observations, actions, rewards, terminations, truncations = zip(*episodes, strict=True)
+    whole = (episode for episode in episodes if len(episode[2]))
+    observations, actions, rewards, terminations, truncations = zip(*whole, strict=True)
     float32 = lambda arrays: np.concatenate(arrays).astype(np.float32)
     return Dataset(
         observations=float32([o[:-1] for o in observations]),
