@@ -37,6 +37,15 @@ TABLE_COLUMNS = (
     "cell_hash",
     "doubts",
 )
+# What the summary has beside them: where a cell was scored, and its 0 and 100 when it was.
+SCORED_COLUMNS = ("environment", "reference_returns")
+# Columns of a task that differ in one of these are not to be compared; how a sentence says it.
+_DIFFERENCES = {
+    "data_hash": "learned from different data",
+    "environment": "were scored in different environments",
+    "reference_returns": "were run with different reference returns",
+    "wrappers": "were scored in different wrappers",
+}
 SCALED_SOURCE = "regenerated"  # the one whose data are collected in the size that is asked for
 DOUBT_MARK = "†"  # beside a score whose data the user insisted on
 
@@ -80,7 +89,7 @@ class Row(NamedTuple):
 
 
 def summarize(rows: pd.DataFrame, provenance: dict[str, Any], profile: str) -> pd.DataFrame:
-    """One row of ``TABLE_COLUMNS`` per cell, in the order of ``provenance``.
+    """One row of ``TABLE_COLUMNS`` and ``SCORED_COLUMNS`` per cell, in ``provenance``'s order.
 
     Args:
         rows: raw ``results.SCORE_COLUMNS`` rows.
@@ -127,9 +136,11 @@ def summarize(rows: pd.DataFrame, provenance: dict[str, Any], profile: str) -> p
                 profile,
                 facts["hash"],
                 "; ".join(facts.get("dataset_provenance", {}).get("doubts", [])),
+                facts.get("environment"),
+                str(references) if (references := facts["task"].get("reference_returns")) else None,
             )
         )
-    return pd.DataFrame(summary, columns=list(TABLE_COLUMNS))
+    return pd.DataFrame(summary, columns=[*TABLE_COLUMNS, *SCORED_COLUMNS])
 
 
 def layout(summary: pd.DataFrame, columns: dict[str, Column], published: Published) -> list[Row]:
@@ -182,7 +193,8 @@ def render_csv(summary: pd.DataFrame, published: Published) -> str:
     keys = zip(summary["task"], summary["algorithm"], strict=True)
     scores = [published.get(key, (np.nan, ""))[0] for key in keys]
     in_post = [TASKS[task].in_post for task in summary["task"]]
-    rows = summary.assign(published=scores, in_post=in_post).replace([np.inf, -np.inf], np.nan)
+    rows = summary[list(TABLE_COLUMNS)].assign(published=scores, in_post=in_post)
+    rows = rows.replace([np.inf, -np.inf], np.nan)
     return rows.to_csv(index=False, float_format="%.4f", lineterminator="\n")
 
 
@@ -347,13 +359,19 @@ def notes(summary: pd.DataFrame, columns: dict[str, Column]) -> list[str]:
 
 def warnings(summary: pd.DataFrame) -> list[str]:
     """What makes scores less than they look, a sentence each."""
-    lines = [
-        f"Not to be compared: columns of {task} learned from different data."
-        for task, rows in summary.groupby("task", sort=False)
-        if rows["data_hash"].nunique() > 1
-    ]
+    lines = [f"Not to be compared: {difference}." for difference in differences(summary)]
     doubts = dict.fromkeys(filter(None, summary["doubts"]))
     return lines + [f"{DOUBT_MARK} Insisted on: {doubt}." for doubt in doubts]
+
+
+def differences(summary: pd.DataFrame) -> list[str]:
+    """Why columns of one task cannot be compared, a clause each."""
+    return [
+        f"columns of {task} {text}"
+        for task, rows in summary.groupby("task", sort=False)
+        for key, text in _DIFFERENCES.items()
+        if key in rows and rows[key].nunique() > 1
+    ]
 
 
 def _text(cell: Any) -> str:
