@@ -70,23 +70,24 @@ def read(folder: Path) -> Results:
 
 
 def _constant(path: Path, provenance: dict[str, Any]) -> list[str]:
-    audits = results.read_json(path) if path.exists() else {}
-    named = {
-        facts["task"]["name"]: audits.get(results.data_name(facts), {})
+    audits = results.read_audits(path)
+    tasks = {
+        results.data_name(facts): facts["task"]["name"]
         for facts in provenance.values()
         if "environment" in facts
     }
-    return [task for task, audit in named.items() if _is_constant(audit)]
+    constant = [task for name, task in tasks.items() if _is_constant(audits.get(name))]
+    return list(dict.fromkeys(constant))
 
 
-def _is_constant(audit: dict[str, Any]) -> bool:
+def _is_constant(audit: dict[str, Any] | None) -> bool:
     """Whether no action earns more than another, by what ``envs.datasets.audits.audit`` says.
 
     A reward that is always the same still asks for a choice where it can end sooner or later: so
     much for every step until a fall. It does not where no episode terminates, or all have one
     return.
     """
-    if not {"rewards", "returns", "terminations"} <= set(audit):
+    if audit is None:
         return False
     # The histogram spans the rewards, so that two different ones lie in its two outer bins.
     single = np.count_nonzero(audit["rewards"]["counts"]) == 1

@@ -388,7 +388,8 @@ def _mark(cell: Any) -> str:
 def describe(summary: pd.DataFrame) -> str:
     """What is shown: profile, source, seeds, steps, episodes, without which no number may stand."""
     parts = [f"profile {_join(summary['profile'])}", f"source {_join(summary['source'])}"]
-    parts.append(f"{_join(summary['num_seeds'])} seeds")
+    one = (summary["num_seeds"] == 1).all()
+    parts.append("1 seed" if one else f"{_join(summary['num_seeds'])} seeds")
     for family, rows in summary.groupby("family", sort=False):
         steps = " to ".join(
             f"{step:,}" for step in sorted({rows["step"].min(), rows["step"].max()})
@@ -398,7 +399,8 @@ def describe(summary: pd.DataFrame) -> str:
         episodes = f"{_join(rows['num_episodes'])} episodes a seed"
         parts.append(f"{family}: {data}{steps} steps, {episodes}")
     size = ", ".join(parts[:3]) + "; " + "; ".join(parts[3:])
-    return f"Normalized scores (0 random, 100 reference): {size}. Mean ± std over seeds."
+    spread = "" if one else " Mean ± std over seeds."
+    return f"Normalized scores (0 random, 100 reference): {size}.{spread}"
 
 
 def _shares(summary: pd.DataFrame) -> list[float]:

@@ -185,6 +185,7 @@ def test_rates_of_success_have_intervals_of_rates(folder):
     assert low < value < high == 100.0
     assert report._aggregate(stats.mean, scores, "locomotion")[2] > 100.0
     assert report._aggregate(stats.optimality_gap, scores, "antmaze")[1] == 0.0
+    assert report._aggregate(stats.mean, scores[:1], "antmaze") == (90.0, -np.inf, np.inf)
     (point, *_) = report._points(found, "antmaze", {"bc": scores})
     assert point.high == 100.0
 

@@ -300,15 +300,19 @@ def test_the_best_of_several_is_held_as_well(num_runs, num_tasks, ours, theirs, 
     assert missed.sum() < 0.08
 
 
-def test_pairs_are_narrower_where_starts_are_shared():
+@pytest.mark.parametrize("rivals", [0, 3])
+def test_pairs_are_narrower_where_starts_are_shared(rivals):
     draw, widths = generator(12), []
-    for _ in range(300):
-        starts, *own = draw.normal(size=(3, 3))
-        ours, theirs = (by_seed(np.sqrt(0.9) * starts + np.sqrt(0.1) * x) for x in own)
-        pairs = stats.lead([[ours]], [[theirs]], generator()).interval()
-        apart = stats.lead([[ours]], [[theirs.set_axis([7, 8, 9])]], generator()).interval()
-        widths.append([pairs[1] - pairs[0], apart[1] - apart[0]])
-    assert np.median(widths, axis=0)[0] < 0.4 * np.median(widths, axis=0)[1]
+    for _ in range(200):
+        starts, *own = draw.normal(size=(3 + rivals, 3))
+        ours, theirs, *near = (np.sqrt(0.95) * starts + np.sqrt(0.05) * x for x in own)
+        near = [[by_seed(scores)] for scores in near]
+        pairs = stats.lead([[by_seed(ours)]], [[by_seed(theirs)], *near], generator())
+        others = [[scores.set_axis([7, 8, 9])] for (scores,) in ([by_seed(theirs)], *near)]
+        apart = stats.lead([[by_seed(ours)]], others, generator())
+        widths.append([pairs.error, apart.error])
+    pairs, apart = np.median(widths, axis=0)
+    assert pairs < 0.3 * apart
 
 
 def test_the_choice_of_the_best_widens_the_interval_where_it_is_a_choice():

@@ -115,6 +115,13 @@ def test_the_header_says_profile_source_seeds_steps_and_episodes():
         assert part in header
 
 
+def test_a_header_of_one_seed_speaks_of_no_deviation():
+    known = {"hopper-medium/bc": facts("hopper-medium", seeds=(0,))}
+    lines = markdown(rows("hopper-medium", [[1.0, 0.0]]), known).splitlines()
+    assert " 1 seed;" in lines[0]
+    assert not any("±" in line for line in lines)
+
+
 def test_published_scores_stand_under_ours_and_are_called_other_data():
     played = rows("hopper-medium", [[1.0, 0.0], [1.0, 0.0]])
     provenance = {"hopper-medium/bc": facts("hopper-medium")}
