@@ -220,12 +220,14 @@ def _aggregate(
 ) -> tuple[float, float, float]:
     """The statistic with the ends of its interval, which are infinite for a single seed.
 
-    Rates of success, which mazes have, keep to 0 and 100.
+    Rates of success, which mazes have, keep to 0 and 100, and an optimality gap is never negative.
     """
     value = statistic(matrix)
     ends = np.array(stats.bounds(value, statistic(_resample(matrix)), matrix))
-    if np.isfinite(ends).all() and all(t.is_maze for t in TASKS.values() if t.family == family):
-        ends = np.clip(ends, 0.0, 100.0)
+    if np.isfinite(ends).all():
+        rates = all(task.is_maze for task in TASKS.values() if task.family == family)
+        least = 0.0 if rates or statistic is stats.optimality_gap else -np.inf
+        ends = np.clip(ends, least, 100.0 if rates else np.inf)
     rounded = plots.rounded(np.array([value, *ends]))
     return float(rounded[0]), float(rounded[1]), float(rounded[2])
 

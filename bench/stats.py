@@ -20,7 +20,11 @@ Biometrics Bulletin 2:110). The standard error is
   matter little the differences are as those of independent runs, and the interval still holds.
   Seeds that one method alone has count as independent.
 
-Where the best of several methods is meant, it is chosen anew in each draw (``lead``).
+Where the best of several methods is meant, it is chosen anew in each draw (``lead``). On normal
+scores of 3 or 5 seeds, on 1 to 9 tasks, a difference of two methods is held in 94 to 97 of 100
+cases, whether starts are shared or not, and one of the best of several in 95 to 99: too often where
+many are equally good. The percentiles of such draws hold it in 78 to 97, as the best of a draw is
+above the best mean, which is above the true one by as much again.
 
 Departures from rliable, whose percentiles of resamples hold a mean too seldom with few seeds: of 3
 seeds, in 3 of 4 cases on one task and in 85 of 100 on four; these intervals in 95. The former

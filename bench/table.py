@@ -136,8 +136,11 @@ def summarize(rows: pd.DataFrame, provenance: dict[str, Any], profile: str) -> p
                 profile,
                 facts["hash"],
                 "; ".join(facts.get("dataset_provenance", {}).get("doubts", [])),
-                facts.get("environment"),
-                str(references) if (references := facts["task"].get("reference_returns")) else None,
+                *(
+                    # A cell of an older version may not say, which is no difference.
+                    str(part[key]) if key in part else None
+                    for part, key in ((facts, "environment"), (facts["task"], "reference_returns"))
+                ),
             )
         )
     return pd.DataFrame(summary, columns=[*TABLE_COLUMNS, *SCORED_COLUMNS])
