@@ -1,24 +1,25 @@
 """What a table says about the post's claims, each with its interval. Imports no JAX.
 
-Where a claim is about the best of several methods, the best is chosen anew in each resample, so
-that the interval counts the choice. On a single task Student's t takes the place of resamples
-(``bench.stats`` says why).
+Methods are compared seed by seed, as they play the same episodes. Where a claim is about the best
+of several methods, the best is chosen anew in each draw, so that the interval counts the choice
+(``bench.stats`` says how and why). A claim that is left open says what would settle it, or why
+nothing can.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import jinja2
 import numpy as np
+import pandas as pd
 
 from bench import plots, report, results, stats, table
-from bench.table import Column
 from envs.datasets import DEFAULT_SOURCE
 from envs.registry import FAMILIES, OWN, TASKS, Task
-from envs.types import Array, InputError
+from envs.types import InputError
 
 PAGE = "FINDINGS.md"
 # A results folder may have a template of its own, which extends bench/findings.md.jinja.
@@ -30,7 +31,9 @@ CLAIMS = Path(__file__).parent.parent / "results" / "claims.csv"
 PARITY = 15.0  # points behind that "keeps up" allows
 COLLAPSE = 20.0  # points that "breaks down" asks for
 SOLVED = 60.0
+MOST_MORE = 100  # seeds; a claim that asks for more of them is called too close to settle
 
+Verdict = bool | None
 _PACKAGE = jinja2.FileSystemLoader(report.TEMPLATES)
 _VERDICTS = {True: "holds", False: "does not hold", None: "open"}
 
@@ -43,9 +46,10 @@ class Finding(NamedTuple):
         family: of tasks.
         measured: what the figure is.
         value: points.
-        low: lower end of its interval.
+        low: lower end of its interval; infinite where a cell has a single seed.
         high: upper end of it.
-        holds: whether the claim does; None if the interval leaves it open.
+        holds: whether the claim does; None if the interval or the data leave it open.
+        note: of an open claim: what would settle it, or why nothing can.
     """
 
     claim: str
@@ -54,43 +58,56 @@ class Finding(NamedTuple):
     value: float
     low: float
     high: float
-    holds: bool | None
+    holds: Verdict
+    note: str = ""
 
 
 class _Scores(NamedTuple):
     """Last evaluations on some tasks, of the methods that have all of them.
 
     Attributes:
-        columns: algorithm -> what heads its column.
-        matrices: algorithm -> ``[runs, tasks]``.
-        draws: algorithm -> means ``[R]`` of resamples; of a single task, Student's.
+        found: what they are part of.
+        tasks: names of the tasks.
+        runs: algorithm -> its scores by seed, on each task.
     """
 
-    columns: dict[str, Column]
-    matrices: dict[str, Array]
-    draws: dict[str, Array]
+    found: report.Results
+    tasks: list[str]
+    runs: dict[str, list[pd.Series]]
 
     def side(self, style: str, *, told_goals: bool = True) -> list[str]:
         """Methods of one style, with or without those that are told the goal."""
-        styles = {name: self.columns[name] for name in self.matrices}
+        styles = {name: self.found.columns[name] for name in self.runs}
         return [
             name
             for name, column in styles.items()
             if column.style == style and (told_goals or column.told != "the goal")
         ]
 
-    def best(self, names: Sequence[str]) -> tuple[str, float, Array]:
-        """The best of ``names`` with its mean, and the best mean of each resample."""
-        name = max(names, key=lambda name: float(stats.mean(self.matrices[name])))
-        value = float(stats.mean(self.matrices[name]))
-        return name, value, np.max([self.draws[name] for name in names], axis=0)
+    def best(self, names: Sequence[str]) -> tuple[str, float]:
+        """The best of ``names``, and its mean."""
+        means = {name: float(np.mean([s.mean() for s in self.runs[name]])) for name in names}
+        name = max(means, key=lambda name: means[name])
+        return name, means[name]
 
-    def gap(self, ours: Sequence[str], theirs: Sequence[str]) -> tuple[str, float, float, float]:
-        """Best of ``ours`` less best of ``theirs``: in words, its value, its interval."""
-        (one, value, draws), (two, other, others) = self.best(ours), self.best(theirs)
-        low, high = stats.bounds(draws - others)
-        text = f"{self.columns[one].title} {value:.1f}, {self.columns[two].title} {other:.1f}"
-        return text, value - other, float(low), float(high)
+    def title(self, name: str) -> str:
+        """What heads the method's column."""
+        return self.found.columns[name].title
+
+    def flaw(self, names: Sequence[str]) -> str:
+        """Why scores of ``names`` answer no claim; empty if they may."""
+        for task in self.tasks:
+            if task in self.found.constant:
+                return f"the rewards of {task} never vary, so RL does not apply"
+        summary = self.found.summary
+        mine = summary["task"].isin(self.tasks) & summary["algorithm"].isin(list(names))
+        for difference in table.differences(summary[mine]):
+            return difference
+        for name in names:
+            for task, scores in zip(self.tasks, self.runs[name], strict=True):
+                if len(scores) < 2:
+                    return f"{self.title(name)} has one seed on {task}"
+        return ""
 
 
 def find(found: report.Results) -> list[Finding]:
@@ -113,28 +130,103 @@ def find(found: report.Results) -> list[Finding]:
 
 
 def _of_parity(family: str, scores: _Scores, where: str = "") -> list[Finding]:
-    ours, theirs = scores.side("imitation"), scores.side("offline RL")
+    claim = f"imitation keeps up with offline RL{where}, at most {PARITY:.0f} points behind"
+    sides = scores.side("imitation"), scores.side("offline RL")
+    return _of_lead(
+        claim, family, scores, *sides, lambda _, low, high: _at_least(low, high, -PARITY)
+    )
+
+
+def _of_lead(
+    claim: str,
+    family: str,
+    scores: _Scores,
+    ours: Sequence[str],
+    theirs: Sequence[str],
+    judge: Callable[[float, float, float], Verdict],
+) -> list[Finding]:
+    """A claim about the best of ``ours`` beside the best of ``theirs``; none if either is empty.
+
+    Args:
+        claim: in words.
+        family: of the tasks.
+        scores: on the tasks.
+        ours: methods that the claim is about.
+        theirs: methods that they are compared with.
+        judge: (value, low, high) -> whether the claim holds.
+    """
     if not ours or not theirs:
         return []
-    text, value, low, high = scores.gap(ours, theirs)
-    claim = f"imitation keeps up with offline RL{where}, at most {PARITY:.0f} points behind"
-    return [Finding(claim, family, text, value, low, high, _at_least(low, high, -PARITY))]
+    (one, mean), (two, other) = scores.best(ours), scores.best(theirs)
+    generator = np.random.default_rng(report.SEED)
+    runs, others = ([scores.runs[name] for name in names] for names in (ours, theirs))
+    estimate = stats.lead(runs, others, generator)
+    text = f"{scores.title(one)} {mean:.1f}, {scores.title(two)} {other:.1f}"
+
+    def verdict(more: int) -> Verdict:
+        return judge(estimate.value, *estimate.interval(more))
+
+    low, high = estimate.interval()
+    flaw = scores.flaw([*ours, *theirs])
+    if not flaw and low == high == 0.0:
+        flaw = "both score the same with every seed"
+    return [_finding(claim, family, text, (estimate.value, low, high), verdict, flaw)]
+
+
+def _finding(
+    claim: str,
+    family: str,
+    measured: str,
+    figures: tuple[float, float, float],
+    verdict: Callable[[int], Verdict],
+    flaw: str,
+) -> Finding:
+    """A claim with its verdict.
+
+    Args:
+        claim: in words.
+        family: of the tasks.
+        measured: what the figure is.
+        figures: value, low and high.
+        verdict: what it is with so many more seeds, if value and spread stay as they are.
+        flaw: why there can be none, or empty.
+    """
+    if flaw:
+        return Finding(claim, family, measured, *figures, None, flaw)
+    holds, note = verdict(0), ""
+    if holds is None:
+        settling = (more for more in range(1, MOST_MORE + 1) if verdict(more) is not None)
+        more = next(settling, None)
+        note = (
+            f"about {more} more seed{'s' if more > 1 else ''} would settle it"
+            if more
+            else f"too close to the bound, {MOST_MORE} more seeds would not settle it"
+        )
+    return Finding(claim, family, measured, *figures, holds, note)
 
 
 def _of_umaze(task: Task, scores: _Scores) -> list[Finding]:
     names = scores.side("offline RL")
     if not names:
         return []
-    best = max(names, key=lambda name: float(scores.matrices[name].mean()))
-    # Of all methods at once: the best may owe its place to luck, and another be as good.
-    ends = [stats.cell_interval(scores.matrices[name][:, 0], len(names)) for name in names]
-    low, high = np.clip(np.max(ends, axis=0), 0.0, 100.0).tolist()  # of a rate of success
+    best, value = scores.best(names)
+    means = [stats.cell_mean(scores.runs[name][0].to_numpy()) for name in names]
+
+    def ends(more: int = 0) -> tuple[float, float]:
+        if min(mean.num_runs for mean in means) < 2:
+            return -np.inf, np.inf
+        # Of all methods at once: the best may owe its place to luck, and another be as good.
+        low, high = np.max([mean.interval(more, len(names)) for mean in means], axis=0)
+        return max(float(low), 0.0), min(float(high), 100.0)  # a rate of success
+
     claim = f"some offline RL method solves {task.name}, at least {SOLVED:.0f}"
-    value, title = float(scores.matrices[best].mean()), scores.columns[best].title
-    return [Finding(claim, task.family, title, value, low, high, _at_least(low, high, SOLVED))]
+    verdict = lambda more: _at_least(*ends(more), SOLVED)
+    figures = value, *ends()
+    title = scores.title(best)
+    return [_finding(claim, task.family, title, figures, verdict, scores.flaw(names))]
 
 
-def _at_least(low: float, high: float, least: float) -> bool | None:
+def _at_least(low: float, high: float, least: float) -> Verdict:
     """Whether an interval lies above a bound; None if only a part of it does."""
     if high < least:
         return False
@@ -146,36 +238,31 @@ def _of_far_mazes(family: str, scores: _Scores) -> list[Finding]:
     text = f"offline RL is {COLLAPSE:.0f} points above imitation that is told no goal"
     claims = [(text, scores.side("offline RL"), imitation, COLLAPSE)]
     for claim, *names in results.read_rows(CLAIMS, ("claim", "ours", "theirs")).to_numpy():
-        ours, theirs = ([name] if name in scores.matrices else [] for name in names)
+        ours, theirs = ([name] if name in scores.runs else [] for name in names)
         claims.append((claim, ours, theirs, 0.0))
     findings = []
     for claim, ours, theirs, least in claims:
-        if not ours or not theirs:
-            continue
-        text, value, low, high = scores.gap(ours, theirs)
-        holds = True if value >= least and low > 0.0 else None
-        # Where neither side ever scores, nothing was learned that could tell them apart.
-        if high < least and not low == high == 0.0:
-            holds = False
+        judge = lambda value, low, high, least=least: _above(value, low, high, least)
         where = f"in medium and large mazes {claim}"
-        findings.append(Finding(where, family, text, value, low, high, holds))
+        findings += _of_lead(where, family, scores, ours, theirs, judge)
     return findings
 
 
+def _above(value: float, low: float, high: float, least: float) -> Verdict:
+    """Whether a lead is ``least`` points and surely one; None if the interval leaves it open."""
+    if high < least:
+        return False
+    return True if value >= least and low > 0.0 else None
+
+
 def _scores(found: report.Results, tasks: Sequence[Task]) -> _Scores:
-    matrices, draws = {}, {}
-    for index, algorithm in enumerate(found.columns):
-        matrix = report.matrix(found, [task.name for task in tasks], algorithm)
-        if matrix is None:
-            continue
-        generator = np.random.default_rng([report.SEED, index])
-        matrices[algorithm] = matrix
-        draws[algorithm] = (
-            stats.cell_draws(matrix[:, 0], generator)
-            if len(tasks) == 1
-            else stats.mean(stats.resample(matrix, generator))
-        )
-    return _Scores(found.columns, matrices, draws)
+    names = [task.name for task in tasks]
+    runs = {
+        algorithm: [found.curves[name, algorithm].iloc[:, -1] for name in names]
+        for algorithm in found.columns
+        if names and all((name, algorithm) in found.curves for name in names)
+    }
+    return _Scores(found, names, runs)
 
 
 def build(results_folder: Path) -> str:
@@ -226,8 +313,8 @@ def _section(folder: Path, found: report.Results) -> dict[str, object]:
                 "family": table.with_note(finding.family, finding.family),
                 "measured": finding.measured,
                 "value": f"{value:+.1f}" if "," in finding.measured else f"{value:.1f}",
-                "interval": f"{low:.1f} to {high:.1f}",
-                "holds": _VERDICTS[finding.holds],
+                "interval": report.interval_text(low, high),
+                "holds": _VERDICTS[finding.holds] + (f": {finding.note}" if finding.note else ""),
             }
         )
     return {

@@ -64,7 +64,7 @@ class Point(NamedTuple):
     Attributes:
         column: the method.
         mean: ours.
-        low: lower end of its interval.
+        low: lower end of its interval; infinite, and not drawn, where there is none.
         high: upper end of it.
         published: mean of published scores, or None.
     """
@@ -151,7 +151,8 @@ def dichotomy(panels: Mapping[str, Sequence[Point]], *, key: bool = False) -> Fi
 
 def _values(point: Point) -> Iterable[float]:
     published = () if point.published is None else (point.published,)
-    return (point.low, point.high, *published)
+    interval = (point.low, point.high) if np.isfinite(point.low) else ()
+    return (point.mean, *interval, *published)
 
 
 def _draw_points(axis: Axes, points: Sequence[Point]) -> None:
@@ -159,10 +160,11 @@ def _draw_points(axis: Axes, points: Sequence[Point]) -> None:
         shade = SIDES[point.column.style]
         if point.column.style == "offline RL":
             axis.axhspan(height - 0.5, height + 0.5, color=TINT, linewidth=0, zorder=0)
-        interval = [point.low, point.high]
-        axis.plot(
-            interval, [height] * 2, color=shade, linewidth=2.2, zorder=3, solid_capstyle="butt"
-        )
+        if np.isfinite(point.low):
+            ends = [point.low, point.high]
+            axis.plot(
+                ends, [height] * 2, color=shade, linewidth=2.2, zorder=3, solid_capstyle="butt"
+            )
         axis.plot(
             [0, point.mean],
             [height] * 2,

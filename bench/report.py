@@ -41,6 +41,7 @@ class Results(NamedTuple):
         provenance: cell name -> where its rows come from.
         published: what ``table.read_published`` gives.
         panels: task of a maze -> where a few episodes of each method went.
+        constant: tasks whose data have rewards that make no difference; see ``_is_constant``.
     """
 
     summary: pd.DataFrame
@@ -49,6 +50,7 @@ class Results(NamedTuple):
     provenance: dict[str, Any]
     published: table.Published
     panels: dict[str, list[Panel]]
+    constant: list[str]
 
 
 def read(folder: Path) -> Results:
@@ -62,7 +64,35 @@ def read(folder: Path) -> Results:
     provenance = results.read_provenance(folder / "provenance.json")
     tracks = results.read_rows(folder / "tracks.csv", results.TRACK_COLUMNS)
     panels = _panels(tracks, rows, columns, curves)
-    return Results(summary, columns, curves, provenance, table.read_published(), panels)
+    published = table.read_published()
+    constant = _constant(folder / "audit.json", provenance)
+    return Results(summary, columns, curves, provenance, published, panels, constant)
+
+
+def _constant(path: Path, provenance: dict[str, Any]) -> list[str]:
+    audits = results.read_audits(path)
+    tasks = {
+        results.data_name(facts): facts["task"]["name"]
+        for facts in provenance.values()
+        if "environment" in facts
+    }
+    constant = [task for name, task in tasks.items() if _is_constant(audits.get(name))]
+    return list(dict.fromkeys(constant))
+
+
+def _is_constant(audit: dict[str, Any] | None) -> bool:
+    """Whether no action earns more than another, by what ``envs.datasets.audits.audit`` says.
+
+    A reward that is always the same still asks for a choice where it can end sooner or later: so
+    much for every step until a fall. It does not where no episode terminates, or all have one
+    return.
+    """
+    if audit is None:
+        return False
+    # The histogram spans the rewards, so that two different ones lie in its two outer bins.
+    single = np.count_nonzero(audit["rewards"]["counts"]) == 1
+    returns = audit["returns"]
+    return single and (audit["terminations"] == 0 or returns["0%"] == returns["100%"])
 
 
 def _panels(
@@ -95,7 +125,7 @@ def matrix(found: Results, tasks: Sequence[str], algorithm: str) -> Array | None
     """``scores[num_runs, num_tasks]`` of a method's last evaluations.
 
     None unless it has every task, with the same number of seeds: averages over other tasks compare
-    nothing, and resamples are of as many seeds on each.
+    nothing, and a score may not weigh more than another for the seeds that its task lacks.
     """
     curves = [found.curves.get((task, algorithm)) for task in tasks]
     scores = [stats.last(curve) for curve in curves if curve is not None]
@@ -148,38 +178,58 @@ def _points(found: Results, family: str, scores: dict[str, Array]) -> list[Point
     for algorithm, matrix in scores.items():
         published = found.published.get((f"{family} average", algorithm))
         value = None if published is None else published[0]
-        mean, low, high = _aggregate(stats.mean, matrix)
+        mean, low, high = _aggregate(stats.mean, matrix, family)
         points.append(Point(found.columns[algorithm], mean, low, high, value))
     return points
 
 
 def _profile(look: plots.Look, matrix: Array) -> Line:
     thresholds = np.linspace(0.0, 110.0, 56)
-    low, high = stats.bounds(stats.performance_profile(_resample(matrix), thresholds))
     profile = stats.performance_profile(matrix, thresholds)
-    return Line(look, thresholds, *map(plots.rounded, (profile, low, high)))
+    resampled = stats.performance_profile(_resample(matrix), thresholds)
+    band = np.clip(_drawn(profile, stats.bounds(profile, resampled, matrix)), 0.0, 1.0)
+    return Line(look, thresholds, *map(plots.rounded, (profile, *band)))
 
 
 def _curve(look: plots.Look, curve: pd.DataFrame) -> Line:
-    """Means over seeds; the band is each evaluation's interval, and none for a single seed."""
+    """Means over seeds; the band is each evaluation's interval."""
     scores = curve.to_numpy()
-    bounds = np.array([stats.cell_interval(seeds) for seeds in scores.T])
+    ends = np.array([stats.cell_interval(seeds) for seeds in scores.T]).T
     mean = scores.mean(axis=0)
-    low, high = np.where(np.isfinite(bounds.T), bounds.T, mean)
     # Wider than any score can be, an interval of few seeds would hide all the other curves.
-    low, high = np.clip(low, -20.0, 140.0), np.clip(high, -20.0, 140.0)
+    low, high = np.clip(_drawn(mean, ends), np.minimum(mean, -20.0), np.maximum(mean, 140.0))
     return Line(look, curve.columns.to_numpy(), *map(plots.rounded, (mean, low, high)))
+
+
+def _drawn(values: Array, ends: Any) -> Array:
+    """Both ``[2, ...]`` ends of intervals as they are drawn: of no width where there is none."""
+    return np.where(np.isfinite(ends), ends, values)
+
+
+def interval_text(low: float, high: float, digits: int = 1) -> str:
+    """An interval in words."""
+    return f"{low:.{digits}f} to {high:.{digits}f}" if np.isfinite(low) else "one seed"
 
 
 def _resample(matrix: Array) -> Array:
     return stats.resample(matrix, np.random.default_rng(SEED))
 
 
-def _aggregate(statistic: stats.Statistic, matrix: Array) -> tuple[float, float, float]:
-    """The statistic with the ends of its interval."""
-    low, high = stats.bounds(statistic(_resample(matrix)))
-    value, low, high = plots.rounded(np.array([statistic(matrix), low, high])).tolist()
-    return value, low, high
+def _aggregate(
+    statistic: stats.Statistic, matrix: Array, family: str
+) -> tuple[float, float, float]:
+    """The statistic with the ends of its interval, which are infinite for a single seed.
+
+    Rates of success, which mazes have, keep to 0 and 100, and an optimality gap is never negative.
+    """
+    value = statistic(matrix)
+    ends = np.array(stats.bounds(value, statistic(_resample(matrix)), matrix))
+    if np.isfinite(ends).all():
+        rates = all(task.is_maze for task in TASKS.values() if task.family == family)
+        least = 0.0 if rates or statistic is stats.optimality_gap else -np.inf
+        ends = np.clip(ends, least, 100.0 if rates else np.inf)
+    rounded = plots.rounded(np.array([value, *ends]))
+    return float(rounded[0]), float(rounded[1]), float(rounded[2])
 
 
 def build(folder: Path) -> dict[str, str]:
@@ -242,13 +292,35 @@ def _render(found: Results, drawn: dict[str, Figure], folder: Path) -> str:
         several=several,
         tracks=[task for task in _TRACKS if task in found.panels],
         description=table.describe(found.summary),
-        notes=table.notes(found.summary, found.columns),
+        notes=table.notes(found.summary, found.columns) + _notes(found, families),
         details={name: _details(found, name, compared) for name in found.provenance},
         verdict=compare.summary(compared),
         confidence=stats.CONFIDENCE_TEXT,
         resamples=f"{stats.NUM_RESAMPLES:,}",
         optimal=f"{stats.OPTIMAL:.0f}",
     )
+
+
+def _notes(found: Results, families: dict[str, dict[str, Array]]) -> list[str]:
+    """What else must be known: data that RL has no use for, methods that have no average."""
+    lines = [
+        f"RL does not apply to {task}: the rewards of its data never vary."
+        for task in found.constant
+    ]
+    for family in FAMILIES:
+        tasks = [name for name, task in TASKS.items() if task.family == family]
+        left = [
+            column.title
+            for name, column in found.columns.items()
+            if all((task, name) in found.curves for task in tasks)
+            and name not in families.get(family, {})
+        ]
+        if left:
+            lines.append(
+                f"Not among the aggregates of {family}, as its tasks have different numbers of "
+                f"seeds: {', '.join(left)}."
+            )
+    return lines
 
 
 def _columns(found: Results) -> list[dict[str, Any]]:
@@ -310,16 +382,15 @@ def _lead(found: Results, family: str, scores: dict[str, Array]) -> dict[str, An
         names = [a for a in scores if found.columns[a].style == style]
         if names:
             best = max(names, key=lambda name: float(stats.mean(scores[name])))
-            mean, low, high = _aggregate(stats.mean, scores[best])
+            mean, low, high = _aggregate(stats.mean, scores[best], family)
             column = found.columns[best]
-            interval = f"{low:.1f} to {high:.1f}"
             sides.append(
                 {
                     "style": style,
                     "side": _side(column),
                     "title": column.title,
                     "mean": f"{mean:.1f}",
-                    "interval": interval,
+                    "interval": interval_text(low, high),
                 }
             )
     return {"family": family, "heading": table.with_note(family, family), "sides": sides}
@@ -328,9 +399,9 @@ def _lead(found: Results, family: str, scores: dict[str, Array]) -> dict[str, An
 def _aggregates(found: Results, family: str, scores: dict[str, Array]) -> dict[str, Any]:
     rows = []
     for algorithm, matrix in scores.items():
-        cells = [_aggregate(statistic, matrix) for statistic in stats.AGGREGATES.values()]
+        cells = [_aggregate(statistic, matrix, family) for statistic in stats.AGGREGATES.values()]
         texts = [
-            {"value": f"{v:.1f}", "interval": f"{low:.1f} to {high:.1f}"} for v, low, high in cells
+            {"value": f"{v:.1f}", "interval": interval_text(low, high)} for v, low, high in cells
         ]
         column = found.columns[algorithm]
         rows.append({"title": column.title, "side": _side(column), "cells": texts})
@@ -353,11 +424,12 @@ def _improvements(found: Results, family: str, scores: dict[str, Array]) -> dict
                 continue
             value = float(stats.probability_of_improvement(matrix, other))
             draws = stats.probability_of_improvement(resampled[ours], resampled[theirs])
-            low, high = plots.rounded(np.array(stats.bounds(draws))).tolist()
+            ends = stats.improvement_bounds(value, draws, matrix, other)
+            low, high = plots.rounded(np.array(ends)).tolist()
             cells.append(
                 {
                     "value": f"{value:.2f}",
-                    "interval": f"{low:.2f} to {high:.2f}",
+                    "interval": interval_text(low, high, 2),
                     "sure": not low <= 0.5 <= high,
                 }
             )

@@ -37,6 +37,15 @@ TABLE_COLUMNS = (
     "cell_hash",
     "doubts",
 )
+# What the summary has beside them: where a cell was scored, and its 0 and 100 when it was.
+SCORED_COLUMNS = ("environment", "reference_returns")
+# Columns of a task that differ in one of these are not to be compared; how a sentence says it.
+_DIFFERENCES = {
+    "data_hash": "learned from different data",
+    "environment": "were scored in different environments",
+    "reference_returns": "were run with different reference returns",
+    "wrappers": "were scored in different wrappers",
+}
 SCALED_SOURCE = "regenerated"  # the one whose data are collected in the size that is asked for
 DOUBT_MARK = "†"  # beside a score whose data the user insisted on
 
@@ -80,7 +89,7 @@ class Row(NamedTuple):
 
 
 def summarize(rows: pd.DataFrame, provenance: dict[str, Any], profile: str) -> pd.DataFrame:
-    """One row of ``TABLE_COLUMNS`` per cell, in the order of ``provenance``.
+    """One row of ``TABLE_COLUMNS`` and ``SCORED_COLUMNS`` per cell, in ``provenance``'s order.
 
     Args:
         rows: raw ``results.SCORE_COLUMNS`` rows.
@@ -127,9 +136,14 @@ def summarize(rows: pd.DataFrame, provenance: dict[str, Any], profile: str) -> p
                 profile,
                 facts["hash"],
                 "; ".join(facts.get("dataset_provenance", {}).get("doubts", [])),
+                *(
+                    # A cell of an older version may not say, which is no difference.
+                    str(part[key]) if key in part else None
+                    for part, key in ((facts, "environment"), (facts["task"], "reference_returns"))
+                ),
             )
         )
-    return pd.DataFrame(summary, columns=list(TABLE_COLUMNS))
+    return pd.DataFrame(summary, columns=[*TABLE_COLUMNS, *SCORED_COLUMNS])
 
 
 def layout(summary: pd.DataFrame, columns: dict[str, Column], published: Published) -> list[Row]:
@@ -182,7 +196,8 @@ def render_csv(summary: pd.DataFrame, published: Published) -> str:
     keys = zip(summary["task"], summary["algorithm"], strict=True)
     scores = [published.get(key, (np.nan, ""))[0] for key in keys]
     in_post = [TASKS[task].in_post for task in summary["task"]]
-    rows = summary.assign(published=scores, in_post=in_post).replace([np.inf, -np.inf], np.nan)
+    rows = summary[list(TABLE_COLUMNS)].assign(published=scores, in_post=in_post)
+    rows = rows.replace([np.inf, -np.inf], np.nan)
     return rows.to_csv(index=False, float_format="%.4f", lineterminator="\n")
 
 
@@ -347,13 +362,19 @@ def notes(summary: pd.DataFrame, columns: dict[str, Column]) -> list[str]:
 
 def warnings(summary: pd.DataFrame) -> list[str]:
     """What makes scores less than they look, a sentence each."""
-    lines = [
-        f"Not to be compared: columns of {task} learned from different data."
-        for task, rows in summary.groupby("task", sort=False)
-        if rows["data_hash"].nunique() > 1
-    ]
+    lines = [f"Not to be compared: {difference}." for difference in differences(summary)]
     doubts = dict.fromkeys(filter(None, summary["doubts"]))
     return lines + [f"{DOUBT_MARK} Insisted on: {doubt}." for doubt in doubts]
+
+
+def differences(summary: pd.DataFrame) -> list[str]:
+    """Why columns of one task cannot be compared, a clause each."""
+    return [
+        f"columns of {task} {text}"
+        for task, rows in summary.groupby("task", sort=False)
+        for key, text in _DIFFERENCES.items()
+        if key in rows and rows[key].nunique() > 1
+    ]
 
 
 def _text(cell: Any) -> str:
@@ -370,7 +391,8 @@ def _mark(cell: Any) -> str:
 def describe(summary: pd.DataFrame) -> str:
     """What is shown: profile, source, seeds, steps, episodes, without which no number may stand."""
     parts = [f"profile {_join(summary['profile'])}", f"source {_join(summary['source'])}"]
-    parts.append(f"{_join(summary['num_seeds'])} seeds")
+    one = (summary["num_seeds"] == 1).all()
+    parts.append("1 seed" if one else f"{_join(summary['num_seeds'])} seeds")
     for family, rows in summary.groupby("family", sort=False):
         steps = " to ".join(
             f"{step:,}" for step in sorted({rows["step"].min(), rows["step"].max()})
@@ -380,7 +402,8 @@ def describe(summary: pd.DataFrame) -> str:
         episodes = f"{_join(rows['num_episodes'])} episodes a seed"
         parts.append(f"{family}: {data}{steps} steps, {episodes}")
     size = ", ".join(parts[:3]) + "; " + "; ".join(parts[3:])
-    return f"Normalized scores (0 random, 100 reference): {size}. Mean ± std over seeds."
+    spread = "" if one else " Mean ± std over seeds."
+    return f"Normalized scores (0 random, 100 reference): {size}.{spread}"
 
 
 def _shares(summary: pd.DataFrame) -> list[float]:

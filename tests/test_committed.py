@@ -29,6 +29,30 @@ def test_the_committed_pages_are_what_the_committed_scores_give():
     assert findings.stale(ROOT / "results") == []
 
 
+def contains(interval, value):
+    low, high = map(float, interval.split(" to "))
+    return low <= float(value) <= high
+
+
+@pytest.mark.parametrize("folder", table.find(ROOT / "results"), ids=lambda folder: folder.name)
+def test_every_interval_that_is_printed_has_its_estimate_in_it(folder):
+    found = report.read(folder)
+    cells = []
+    for family, scores in report.matrices(found).items():
+        cells += report._lead(found, family, scores)["sides"]
+        for part in (report._aggregates, report._improvements):
+            rows = part(found, family, scores)["rows"]
+            cells += [cell for row in rows for cell in row["cells"] if cell]
+        for matrix in scores.values():
+            line = report._profile(plots.Look("red", ""), matrix)
+            assert ((line.low <= line.y) & (line.y <= line.high)).all()
+    assert len(cells) > 200
+    assert [c for c in cells if not contains(c["interval"], c.get("value", c.get("mean")))] == []
+    rows = findings._section(folder, found)["rows"]
+    assert len(rows) == len(findings.find(found)) > 0
+    assert [row for row in rows if not contains(row["interval"], row["value"])] == []
+
+
 @pytest.mark.parametrize(
     "path", sorted((ROOT / "results" / "figures").glob("*.svg")), ids=lambda p: p.stem
 )

@@ -1,13 +1,20 @@
 """What the page on the claims says, from rows whose scores are known."""
 
+import json
+import re
+
+import numpy as np
+import pandas as pd
 import pytest
 from score_files import METHODS, write_scores
 
-from bench import cli, findings, report, stats
+from algos.registry import ALGORITHMS
+from bench import cli, findings, plots, report, results, stats, table
 from envs.registry import TASKS
 from envs.types import InputError
 
 FAR = [n for n, t in TASKS.items() if t.family == "antmaze" and t.environment != "umaze"]
+UMAZE = "antmaze-umaze"
 LOCOMOTION = [name for name, task in TASKS.items() if task.family == "locomotion"]
 
 
@@ -44,16 +51,19 @@ def test_a_bound_is_kept_by_the_whole_interval_or_the_claim_is_open(low, high, h
     assert findings._at_least(low, high, 3.0) is holds
 
 
-def test_where_nobody_scores_nothing_is_told_apart(tmp_path):
+@pytest.mark.parametrize("tasks", [FAR, LOCOMOTION])
+@pytest.mark.parametrize("level", [0.0, 100.0])
+def test_where_both_sides_score_the_same_nothing_tells_them_apart(tmp_path, tasks, level):
     folder = write_scores(
         tmp_path / "regenerated" / "quick",
-        FAR,
+        tasks,
         (100,),
-        scores={(task, name): 0.0 for task in FAR for name in METHODS},
+        scores={(task, name): level for task in tasks for name in METHODS},
         spread=0.0,
     )
     (finding,) = find(folder).values()
     assert (finding.low, finding.high, finding.holds) == (0.0, 0.0, None)
+    assert finding.note == "both score the same with every seed"
 
 
 def test_a_single_tasks_interval_is_students_for_all_methods_at_once(tmp_path, monkeypatch):
@@ -83,20 +93,202 @@ def test_a_claim_is_open_where_the_interval_has_both_answers(tmp_path, monkeypat
     assert find(folder).popitem()[1].holds is None
 
 
-def test_the_best_is_chosen_anew_in_each_resample(tmp_path):
-    folder = write_scores(
-        tmp_path / "regenerated" / "quick",
-        LOCOMOTION,
-        (100,),
-        scores={(t, m): 50.0 for t in LOCOMOTION for m in ("bc", "dt", "iql")},
-    )
+def test_methods_that_share_starts_are_compared_seed_by_seed(tmp_path):
+    folder = write(tmp_path, 50, 49, LOCOMOTION)
+    starts = pd.read_csv(folder / "scores.csv")
+    for task in LOCOMOTION:
+        low, high = TASKS[task].reference_returns
+        rows = starts["task"] == task
+        starts.loc[rows, "return"] += starts.loc[rows, "seed"] * 0.2 * (high - low)
+    results.write_rows(folder / "scores.csv", starts)
+    (finding,) = find(folder).values()
+    # Every score is 0, 20 or 40 points higher by its seed, and deviates by 1 of itself.
+    assert finding.holds is True
+    assert finding.high - finding.low < 4.0
+    scores = report.matrices(report.read(folder))["locomotion"]
+    assert (scores["bc"].std(axis=0, ddof=1) > 15.0).all()
+
+
+def test_the_best_is_chosen_anew_in_each_draw(tmp_path):
+    scores = {(task, name): 50.0 for task in LOCOMOTION for name in METHODS}
+    folder = write_scores(tmp_path / "regenerated" / "quick", LOCOMOTION, (100,), scores=scores)
+    (finding,) = find(folder).values()
+    found = findings._scores(report.read(folder), [TASKS[name] for name in LOCOMOTION])
+    runs = found.runs
+    generator = np.random.default_rng(report.SEED)
+    expected = stats.lead([runs["bc"], runs["dt"]], [runs["iql"]], generator)
+    assert (finding.value, finding.low, finding.high) == (expected.value, *expected.interval())
+    best, mean = found.best(["bc", "dt"])
+    assert finding.measured.startswith(f"{METHODS[best][0]} {mean:.1f}, IQL ")
+    alone = stats.lead([runs[best]], [runs["iql"]], np.random.default_rng(report.SEED))
+    assert alone.value == expected.value
+    assert alone.error != expected.error
+
+
+def single_seed(folder, *cells):
+    """Leave the first seed alone to ``cells``, (task, algorithm), or to all of them."""
+    scores = pd.read_csv(folder / "scores.csv")
+    facts = json.loads((folder / "provenance.json").read_text())
+    chosen = set(cells) or set(zip(scores["task"], scores["algorithm"], strict=True))
+    names = pd.Series(zip(scores["task"], scores["algorithm"], strict=True))
+    results.write_rows(folder / "scores.csv", scores[(scores["seed"] == 0) | ~names.isin(chosen)])
+    for task, algorithm in chosen:
+        facts[f"{task}/{algorithm}"]["settings"]["seeds"] = [0]
+    results.write_json(folder / "provenance.json", facts)
+
+
+@pytest.mark.parametrize("cells", [(), ((LOCOMOTION[0], "iql"), (FAR[0], "iql"), (UMAZE, "iql"))])
+def test_where_a_cell_has_one_seed_its_claims_are_open(tmp_path, cells):
+    folder = write(tmp_path, 0, 90, [*LOCOMOTION, *FAR, UMAZE])
+    assert len(find(folder)) == 3
+    assert None not in {finding.holds for finding in find(folder).values()}
+    single_seed(folder, *cells)
+    found = find(folder)
+    assert len(found) == 3
+    for finding in found.values():
+        assert (finding.holds, finding.low, finding.high) == (None, -np.inf, np.inf)
+        assert " has one seed on " in finding.note
+    text = findings.build(tmp_path)
+    assert text.count("| one seed | open: ") == 3
+    assert "inf" not in text.split("|", 1)[1]
+    # Pages and pictures are made, and show no interval where there is none.
+    page = report.build(folder)[report.PAGE]
+    assert not re.search(r"\b(inf|nan)\b", page)
+
+
+def test_one_seed_has_no_interval_on_the_page_and_no_bar_in_the_picture(tmp_path):
+    folder = write(tmp_path, 20, 90, LOCOMOTION)
+    drawn = report.figures(report.read(folder))
+    bars = lambda figure: sum(line.get_linewidth() == 2.2 for line in figure.axes[0].lines)
+    assert bars(drawn["dichotomy-locomotion"]) == len(METHODS)
+    single_seed(folder)
     found = report.read(folder)
-    scores = findings._scores(found, [TASKS[name] for name in LOCOMOTION])
-    name, value, draws = scores.best(["bc", "dt"])
-    assert value == scores.matrices[name].mean()
-    assert (draws >= scores.draws["bc"]).all()
-    assert (draws >= scores.draws["dt"]).all()
-    assert (draws > scores.draws[name]).any()
+    drawn = report.figures(found)
+    assert bars(drawn["dichotomy-locomotion"]) == 0
+    scores = report.matrices(found)["locomotion"]
+    profile = report._profile(plots.Look("red", ""), scores["iql"])
+    curve = report._curve(plots.Look("red", ""), found.curves[LOCOMOTION[0], "iql"])
+    for line in (profile, curve):
+        np.testing.assert_array_equal(line.low, line.y)
+        np.testing.assert_array_equal(line.high, line.y)
+    improvements = report._improvements(found, "locomotion", scores)
+    cells = [cell for row in improvements["rows"] for cell in row["cells"] if cell]
+    assert {(cell["interval"], cell["sure"]) for cell in cells} == {("one seed", False)}
+    aggregates = report._aggregates(found, "locomotion", scores)
+    assert {c["interval"] for row in aggregates["rows"] for c in row["cells"]} == {"one seed"}
+    lead = report._lead(found, "locomotion", scores)
+    assert {side["interval"] for side in lead["sides"]} == {"one seed"}
+
+
+def test_an_open_claim_says_how_many_more_seeds_would_settle_it(tmp_path, monkeypatch):
+    folder = write(tmp_path, 50, 49.0, LOCOMOTION)
+    value = next(iter(find(folder).values())).value
+    estimate = lead(folder, LOCOMOTION)
+    # The bound lies where the interval of seven seeds ends, but for a little.
+    bound = estimate.interval(more=4)[0] - 1e-6
+    monkeypatch.setattr(findings, "PARITY", -bound)
+    (finding,) = find(folder).values()
+    assert (finding.holds, finding.note) == (None, "about 4 more seeds would settle it")
+    assert "| open: about 4 more seeds would settle it |" in findings.build(tmp_path)
+    monkeypatch.setattr(findings, "PARITY", -(estimate.interval(more=1)[0] - 1e-6))
+    assert next(iter(find(folder).values())).note == "about 1 more seed would settle it"
+    monkeypatch.setattr(findings, "PARITY", -(value - 1e-6))
+    (finding,) = find(folder).values()
+    assert finding.note == "too close to the bound, 100 more seeds would not settle it"
+
+
+def lead(folder, tasks):
+    runs = findings._scores(report.read(folder), [TASKS[name] for name in tasks]).runs
+    generator = np.random.default_rng(report.SEED)
+    return stats.lead([runs["bc"], runs["dt"]], [runs["iql"]], generator)
+
+
+def write_audits(folder, **changes):
+    facts = json.loads((folder / "provenance.json").read_text())
+    audits = {
+        results.data_name(cell): {
+            "rewards": {"edges": [-0.5, 0.5], "counts": [0, 500, 0]},
+            "returns": {"0%": 0.0, "50%": 0.0, "100%": 0.0},
+            "terminations": 0,
+        }
+        | changes
+        for cell in facts.values()
+    }
+    results.write_json(folder / "audit.json", audits)
+
+
+@pytest.mark.parametrize("tasks", [FAR, LOCOMOTION, ["antmaze-umaze"]])
+def test_where_rewards_never_vary_rl_does_not_apply(tmp_path, tasks):
+    folder = write(tmp_path, 0, 90, tasks)
+    assert next(iter(find(folder).values())).holds is not None
+    write_audits(folder)
+    (finding,) = find(folder).values()
+    assert finding.holds is None
+    assert finding.note == f"the rewards of {tasks[0]} never vary, so RL does not apply"
+    assert (
+        f"RL does not apply to {tasks[0]}: the rewards of its data never vary."
+        in (report.build(folder)[report.PAGE])
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "constant"),
+    [
+        ({}, True),
+        ({"rewards": {"counts": [499, 0, 1]}}, False),
+        # So much for every step until a fall: what ends later earns more.
+        ({"terminations": 3, "returns": {"0%": 10.0, "100%": 500.0}}, False),
+        ({"terminations": 3, "returns": {"0%": 10.0, "100%": 10.0}}, True),
+        # Time alone cut the episodes.
+        ({"terminations": 0, "returns": {"0%": 10.0, "100%": 500.0}}, True),
+    ],
+)
+def test_rewards_that_make_no_difference(tmp_path, changes, constant):
+    folder = write(tmp_path, 0, 90, LOCOMOTION[:1])
+    write_audits(folder, **changes)
+    assert report.read(folder).constant == (LOCOMOTION[:1] if constant else [])
+
+
+def test_columns_that_cannot_be_compared_settle_no_claim(tmp_path):
+    folder = write(tmp_path, 0, 90, LOCOMOTION)
+    facts = json.loads((folder / "provenance.json").read_text())
+    facts[f"{LOCOMOTION[2]}/iql"]["environment"] = "Other-v0"
+    results.write_json(folder / "provenance.json", facts)
+    (finding,) = find(folder).values()
+    assert finding.holds is None
+    text = f"columns of {LOCOMOTION[2]} were scored in different environments"
+    assert finding.note == text
+    assert f"Not to be compared: {text}." in report.build(folder)[report.PAGE]
+
+
+def test_imitation_that_is_told_the_goal_is_no_side_of_the_mazes_claim(tmp_path, monkeypatch):
+    monkeypatch.setitem(METHODS, "rvs_g", ("RvS-G", "imitation"))
+    scores = {(task, "bc"): 10.0 for task in FAR} | {(task, "rvs_g"): 80.0 for task in FAR}
+    scores |= {(task, "dt"): 0.0 for task in FAR} | {(task, "iql"): 50.0 for task in FAR}
+    folder = write_scores(tmp_path / "regenerated" / "quick", FAR, (100,), scores=scores)
+    facts = json.loads((folder / "provenance.json").read_text())
+    for told, best, value in (
+        ("the goal", "BC", 40.0),
+        ("nothing", "RvS-G", -30.0),
+        ("the best return in the data", "RvS-G", -30.0),
+    ):
+        for name, cell in facts.items():
+            if name.endswith("/rvs_g"):
+                cell["told"] = told
+        results.write_json(folder / "provenance.json", facts)
+        (finding,) = find(folder).values()
+        assert finding.value == pytest.approx(value, abs=2.0)
+        assert f", {best} " in finding.measured
+    # Where imitation is asked to keep up, what it is told does not matter.
+    scores = {("hopper-medium", "bc"): 1.0}
+    columns = {"bc": table.Column("BC", "imitation", "the goal")}
+    sides = findings._Scores(report.read(folder)._replace(columns=columns), [], {"bc": []})
+    assert sides.side("imitation") == ["bc"]
+    assert sides.side("imitation", told_goals=False) == []
+
+
+def test_the_goal_is_what_rvs_g_is_told():
+    assert {name for name, entry in ALGORITHMS.items() if entry.told == "the goal"} == {"rvs_g"}
 
 
 def test_methods_that_lack_a_task_are_left_out(tmp_path):
@@ -105,12 +297,27 @@ def test_methods_that_lack_a_task_are_left_out(tmp_path):
     assert "No claim can be answered" in findings.build(tmp_path)
 
 
-def test_methods_with_other_seeds_on_a_task_are_left_out_and_the_page_is_made(tmp_path):
+def test_methods_with_other_seeds_on_a_task_are_compared_and_left_out_of_aggregates(tmp_path):
     folder = write(tmp_path, 0, 40, FAR)
     write_scores(folder, FAR[:1], (100,), seeds=(0, 1))
-    assert find(folder) == {}
+    (finding,) = find(folder).values()
+    runs = findings._scores(report.read(folder), [TASKS[name] for name in FAR]).runs
+    assert [len(scores) for scores in runs["iql"]] == [2, 3, 3, 3]
+    value = np.mean([s.mean() for s in runs["iql"]]) - max(
+        np.mean([s.mean() for s in runs[name]]) for name in ("bc", "dt")
+    )
+    assert finding.value == pytest.approx(value)
+    assert np.isfinite([finding.low, finding.high]).all()
     assert report.matrices(report.read(folder)) == {}
     assert FAR[0] in report.build(folder)[report.PAGE]
+
+
+def test_methods_that_aggregates_leave_out_are_named(tmp_path):
+    folder = write(tmp_path, 0, 40, LOCOMOTION)
+    left = "Not among the aggregates of locomotion, as its tasks have different numbers of seeds:"
+    assert left not in report.build(folder)[report.PAGE]
+    single_seed(folder, (LOCOMOTION[0], "iql"))
+    assert f"{left} IQL." in report.build(folder)[report.PAGE]
 
 
 def test_a_results_folder_can_say_more_with_numbers_of_its_own(tmp_path):

@@ -5,8 +5,11 @@ import re
 import shutil
 import subprocess
 from html.parser import HTMLParser
+from itertools import product
 
+import numpy as np
 import pytest
+import scipy.stats
 from score_files import METHODS, write_scores, write_tracks
 
 from bench import cli, plots, report, results, stats, table
@@ -153,6 +156,39 @@ def test_the_dichotomy_shows_the_means_and_intervals_of_the_statistics(folder):
     assert point.mean == pytest.approx(stats.mean(scores), abs=1e-3)
     assert point.low < point.mean < point.high
     assert point.published == pytest.approx(378.0 / 6)
+
+
+def test_the_seeds_of_a_pair_are_drawn_apart(folder):
+    # Of two methods with the same scores, by going through all resamples of both: were they drawn
+    # alike, all would be ties, and the probability of improvement one half for sure.
+    found, scores = report.read(folder), np.array([[1.0], [2.0], [4.0]])
+    resamples = [np.array(drawn)[:, None] for drawn in product(scores[:, 0], repeat=3)]
+    pairs = [stats.probability_of_improvement(x, y) for x in resamples for y in resamples]
+    half = np.sqrt(3 / 2) * np.std(pairs) * scipy.stats.t.ppf(0.975, 4)
+    shown = report._improvements(found, "locomotion", {"bc": scores, "iql": scores})
+    for row in shown["rows"]:
+        (cell,) = filter(None, row["cells"])
+        low, high = map(float, cell["interval"].split(" to "))
+        assert (cell["value"], cell["sure"]) == ("0.50", False)
+        assert (low, high) == pytest.approx((max(0.0, 0.5 - half), min(1.0, 0.5 + half)), abs=0.03)
+        assert low < 0.3
+    lower = scores - 0.5  # 0.5 beats none of 1, 2 and 4; 1.5 beats one, and 3.5 two: 3 of 9
+    shown = report._improvements(found, "locomotion", {"bc": lower, "iql": scores})
+    assert [c["value"] for row in shown["rows"] for c in row["cells"] if c] == ["0.33", "0.67"]
+
+
+def test_rates_of_success_have_intervals_of_rates(folder):
+    found = report.read(folder)
+    scores = np.full((3, 6), 100.0)
+    scores[0, 0] = 40.0
+    value, low, high = report._aggregate(stats.mean, scores, "antmaze")
+    assert low < value < high == 100.0
+    assert report._aggregate(stats.mean, scores, "locomotion")[2] > 100.0
+    for family in ("antmaze", "locomotion"):
+        assert report._aggregate(stats.optimality_gap, scores, family)[1] == 0.0
+    assert report._aggregate(stats.mean, scores[:1], "antmaze") == (90.0, -np.inf, np.inf)
+    (point, *_) = report._points(found, "antmaze", {"bc": scores})
+    assert point.high == 100.0
 
 
 def test_a_part_of_the_grid_makes_a_page_without_averages(tmp_path):

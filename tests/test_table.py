@@ -115,6 +115,13 @@ def test_the_header_says_profile_source_seeds_steps_and_episodes():
         assert part in header
 
 
+def test_a_header_of_one_seed_speaks_of_no_deviation():
+    known = {"hopper-medium/bc": facts("hopper-medium", seeds=(0,))}
+    lines = markdown(rows("hopper-medium", [[1.0, 0.0]]), known).splitlines()
+    assert " 1 seed;" in lines[0]
+    assert not any("±" in line for line in lines)
+
+
 def test_published_scores_stand_under_ours_and_are_called_other_data():
     played = rows("hopper-medium", [[1.0, 0.0], [1.0, 0.0]])
     provenance = {"hopper-medium/bc": facts("hopper-medium")}
@@ -268,3 +275,43 @@ def test_columns_of_a_task_that_learned_from_different_data_are_not_to_be_compar
     assert warning not in markdown(played, known, columns)
     known["antmaze-umaze/iql"]["dataset"]["hash"] = "e" * 64
     assert warning in markdown(played, known, columns)
+
+
+@pytest.mark.parametrize(
+    ("place", "other", "says"),
+    [
+        ("environment", "Hopper-v5", "were scored in different environments"),
+        ("reference_returns", [0.0, 2.0], "were run with different reference returns"),
+    ],
+)
+def test_columns_that_were_scored_otherwise_are_not_to_be_compared(place, other, says):
+    warning = f"Not to be compared: columns of hopper-medium {says}."
+    played = pd.concat([rows("hopper-medium", [[0.0, 1.0]] * 2, name) for name in ("bc", "iql")])
+    columns = {"bc": BC, "iql": IQL}
+    known = {f"hopper-medium/{name}": facts("hopper-medium", name) for name in columns}
+    for cell in known.values():
+        cell["environment"] = "Hopper-v4"
+        cell["task"]["reference_returns"] = [0.0, 1.0]
+    assert warning not in markdown(played, known, columns)
+    changed = known["hopper-medium/iql"]
+    (changed if place in changed else changed["task"])[place] = other
+    assert warning in markdown(played, known, columns)
+    # A cell that does not say is no difference.
+    del (changed if place in changed else changed["task"])[place]
+    assert warning not in markdown(played, known, columns)
+
+
+def test_columns_of_other_wrappers_are_not_to_be_compared_and_those_of_other_tasks_may_differ():
+    summary = pd.DataFrame(
+        [("a", "x", "d", "", "one"), ("a", "y", "d", "", "two"), ("b", "x", "e", "", "three")],
+        columns=["task", "algorithm", "data_hash", "doubts", "wrappers"],
+    )
+    (line,) = table.warnings(summary)
+    assert line == "Not to be compared: columns of a were scored in different wrappers."
+
+
+def test_the_csv_has_the_tables_columns_alone():
+    played = rows("hopper-medium", [[0.0, 1.0]] * 2)
+    summary = table.summarize(played, {"hopper-medium/bc": facts("hopper-medium")}, "quick")
+    heading = table.render_csv(summary, {}).splitlines()[0]
+    assert heading == ",".join([*table.TABLE_COLUMNS, "published", "in_post"])
