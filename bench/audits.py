@@ -24,7 +24,7 @@ FILE = "audit.json"  # beside the scores of ``results/<source>/<profile>``
 # Keys of an audit's ``baselines`` and their titles, the data's own first; the rest is played.
 BASELINES = {
     "logs": "the logs",
-    "best_tenth": "best tenth of the logs",
+    "best_tenth": "their best tenth",
     "mean_action": "mean action",
     "no_action": "no action",
     "random": "random actions",
@@ -100,7 +100,7 @@ def _is_sound(audit: Any) -> bool:
     try:
         rewards, returns = audit["rewards"], audit["returns"]
         values = [rewards["edges"][-1], *rewards["edges"], rewards["counts"][0]]
-        values += [audit["terminations"], returns["mean"], returns["90%"]]
+        values += [audit["terminations"], *(returns[key] for key in ("mean", "0%", "90%", "100%"))]
         for name in BASELINES if "baselines" in audit else ():
             values += [audit["baselines"][name][key] for key in ("return", "episodes")]
     except (KeyError, TypeError, IndexError):
@@ -149,10 +149,11 @@ def constant_reward(audit: Audit) -> float | None:
 def rewards_tell_nothing(audit: Audit) -> bool:
     """Whether rewards prefer no action to another, so that offline RL does not apply.
 
-    A constant reward other than 0 says something where episodes terminate: how long to go on.
+    A constant reward says something where an episode ends sooner or later by what is done.
     """
-    reward = constant_reward(audit)
-    return reward is not None and (reward == 0.0 or audit["terminations"] == 0)
+    returns = audit["returns"]
+    ends_alike = audit["terminations"] == 0 or returns["0%"] == returns["100%"]
+    return constant_reward(audit) is not None and ends_alike
 
 
 def is_near_expert(audit: Audit, task: Task) -> bool:
@@ -327,7 +328,7 @@ def text(audited: Sequence[Audited]) -> Table:
     shown = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
     shown.add_column("without learning", no_wrap=True, max_width=30)
     for title in BASELINES.values():
-        shown.add_column(title.replace(" of the ", "\nof ").replace(" ", "\n"), justify="right")
+        shown.add_column(title.replace(" ", "\n", 1), justify="right", no_wrap=True)
     for name, texts in beside(audited):
         shown.add_row(name, *texts)
     return shown

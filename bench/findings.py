@@ -14,7 +14,7 @@ from typing import NamedTuple
 import jinja2
 import numpy as np
 
-from bench import plots, report, results, stats, table
+from bench import audits, plots, report, results, stats, table
 from bench.table import Column
 from envs.datasets import DEFAULT_SOURCE
 from envs.registry import FAMILIES, OWN, TASKS, Task
@@ -217,6 +217,17 @@ def build(results_folder: Path) -> str:
 
 
 def _section(folder: Path, found: report.Results) -> dict[str, object]:
+    return {
+        "title": f"{folder.parent.name}, {folder.name}",
+        "profile": folder.name,
+        "description": table.describe(found.summary),
+        "rows": texts(found),
+        "remarks": audits.all_remarks(found.audited),
+    }
+
+
+def texts(found: report.Results) -> list[dict[str, str]]:
+    """What `find` gives, each in the words of a row of the page."""
     rows = []
     for finding in find(found):
         value, low, high = plots.rounded(np.array([finding.value, finding.low, finding.high]))
@@ -230,12 +241,7 @@ def _section(folder: Path, found: report.Results) -> dict[str, object]:
                 "holds": _VERDICTS[finding.holds],
             }
         )
-    return {
-        "title": f"{folder.parent.name}, {folder.name}",
-        "profile": folder.name,
-        "description": table.describe(found.summary),
-        "rows": rows,
-    }
+    return rows
 
 
 def write(results_folder: Path) -> Path:

@@ -156,7 +156,7 @@ def _values(point: Point) -> Iterable[float]:
 
 def _draw_points(axis: Axes, points: Sequence[Point]) -> None:
     for height, point in enumerate(points):
-        shade = SIDES[point.column.style]
+        shade = SIDES.get(point.column.style, FAINT)
         if point.column.style == "offline RL":
             axis.axhspan(height - 0.5, height + 0.5, color=TINT, linewidth=0, zorder=0)
         interval = [point.low, point.high]
