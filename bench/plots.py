@@ -136,7 +136,7 @@ def dichotomy(panels: Mapping[str, Sequence[Point]], *, key: bool = False) -> Fi
         for axis, (family, points) in zip(axes, panels.items(), strict=True):
             _draw_points(axis, points)
             axis.set_title(family)
-            axis.set_xlim(min(-4.0, *every) - 1.0, max(100.0, *every) + 3.0)
+            axis.set_xlim(min(-5.0, min(every) - 4.0), max(100.0, *every) + 3.0)
             axis.set_xlabel("normalized score")
         if key:
             marks = [

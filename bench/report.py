@@ -450,7 +450,7 @@ def _details(found: Results, name: str, compared: pd.DataFrame) -> list[Any]:
     return [
         [f"{task}, {facts['title']}", [["folder", f"{task}/{algorithm}/{facts['hash']}"]]],
         ["Scores", scores],
-        ["Published", printed],
+        *([["Published", printed]] if printed else []),
         ["Data", _texts(dataset)],
         ["Settings", _texts(facts["settings"] | part("config"))],
         ["Run", _texts(run | part("versions"))],
