@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 from rich.table import Table
+from rich.text import Text
 
 from bench import results
 from envs.registry import OWN, TASKS, Task, own_task
@@ -330,5 +331,5 @@ def text(audited: Sequence[Audited]) -> Table:
     for title in BASELINES.values():
         shown.add_column(title.replace(" ", "\n", 1), justify="right", no_wrap=True)
     for name, texts in beside(audited):
-        shown.add_row(name, *texts)
+        shown.add_row(Text(name), *texts)
     return shown

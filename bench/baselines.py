@@ -23,7 +23,7 @@ from envs.types import Array, Dataset
 
 NUM_EPISODES = 20
 # Environments may be slow or long: fewer episodes where so many would be more steps than this.
-NUM_STEPS = 20_000
+NUM_STEPS = 10_000
 
 
 def audited(

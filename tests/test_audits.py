@@ -158,6 +158,7 @@ def test_an_audit_is_that_of_the_data_that_the_cells_have(folder):
         ("terminations",),
         ("returns", "mean"),
         ("returns", "90%"),
+        ("returns", "100%"),
         ("baselines",),
         ("baselines", "random"),
         ("baselines", "logs", "return"),

@@ -446,3 +446,20 @@ def test_references_are_proposed_for_data_without_a_row(row, monkeypatch, capsys
     monkeypatch.setitem(registry.TASKS, task.name, task)
     assert cli.main(["audit", "Me/New-v0", "--environment", "Reach-v0"]) == 2
     assert "has a row; run: rl-or-bc audit me-new" in capsys.readouterr().err
+
+
+def test_doing_nothing_in_reacher_is_said_to_score_high_and_proposed_as_0():
+    """Random actions cost so much there that they make a scale on which no action scores 79."""
+    shown = np.random.default_rng(0).normal(size=(51, 10))
+    paid = np.tile([[-0.07, 0.0], [-0.09, 0.0]], (25, 1))  # as the first action, -4 in all
+    save("Me/Reacher-v0", 10 * [(shown, paid, False)], "Reacher-v5")
+    task = registry._own("Me/Reacher-v0", "Reacher-v5", (-43.0, -4.0))
+    found = baselines.audited(task, "own", 1.0, None, datasets.load(task, "own", 1.0))
+    assert audits.scores(found, task)["no_action"] == pytest.approx(79.0, abs=2.0)
+    assert audits.scores(found, task)["random"] == pytest.approx(0.0, abs=5.0)
+    (line,) = audits.remarks(found, task)
+    # The mean action, a little push, scores the same to a tenth.
+    assert "action) scores 79." in line or "action) scores 78." in line
+    proposed = audits.propose(found, task)
+    assert proposed.low == pytest.approx(found["baselines"]["no_action"]["return"], rel=0.02)
+    assert proposed.high == pytest.approx(-4.0, rel=1e-3)
