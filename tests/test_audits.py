@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from score_files import sound
+from score_files import sound, write_scores
 
-from bench import audits, results
+from bench import audits, cli, findings, report, results
 from envs.datasets.audits import _histogram, _quantiles
 from envs.registry import TASKS, _own
 from envs.types import InputError
@@ -87,6 +87,21 @@ def test_data_of_a_maze_lead_elsewhere_and_are_never_near_expert():
     found = audit(returns=(1.0, 1.0))
     assert not audits.is_near_expert(found, TASKS["antmaze-umaze"])
     assert audits.is_near_expert(audit(returns=(4500.0, 4600.0)), TASKS["walker2d-medium"])
+
+
+def test_pages_and_tables_of_every_source_say_that_data_are_near_expert(tmp_path, capsys):
+    folder = write_scores(tmp_path / "regenerated" / "quick", ["hopper-medium"], (100,))
+    facts = results.read_provenance(folder / "provenance.json")["hopper-medium/bc"]
+    expert = {results.data_name(facts): audit(returns=(3200.0, 3300.0))}
+    results.write_json(folder / "audit.json", expert)
+    assert cli.main(["table", "--results", str(tmp_path)]) == 0
+    for text in (
+        capsys.readouterr().out,
+        (folder / "table1.md").read_text(),
+        report.build(folder)[report.PAGE],
+        findings.build(tmp_path),
+    ):
+        assert "hopper-medium: the data are near-expert, for their episodes score 100.5" in text
 
 
 def test_no_committed_data_are_remarked_upon():
