@@ -3,7 +3,7 @@
 A cell's folder holds, under ``<results>/runs/<source>/<task>/<algorithm>/<hash>/``:
 
 - ``config.json``: everything that decides its numbers, and where they were made;
-- ``audit.json``: what ``envs.datasets.audit`` says of the data it learned from;
+- ``audit.json``: what ``bench.baselines.audited`` says of the data it learned from;
 - ``evals.csv``: seed, step, episode, return, length: one row per episode played, raw;
 - ``train.csv``: seed, step, metric, value: means over a chunk of steps;
 - ``tracks.csv``: seed, episode, step, x, y: in mazes, where a few of the last episodes went;
@@ -33,11 +33,11 @@ import pandas as pd
 
 from algos import core
 from algos.registry import get_algorithm
-from bench import checkpoint, records, results
+from bench import baselines, checkpoint, records, results
 from bench.evaluate import episode_seeds, evaluate
 from bench.interrupt import Asked
 from bench.train import INIT, TRAIN, Program, build, chunk_steps, replicated_sharding, stream
-from envs.datasets import audit, environment, load, provenance, require_trust
+from envs.datasets import environment, load, provenance, require_trust
 from envs.registry import Task, World
 from envs.scores import normalized_score
 from envs.types import Array, Dataset, Environment, InputError
@@ -162,7 +162,7 @@ def _audit_once(
     task: Task, source: str, scale: float, version: str | None, dataset_hash: str
 ) -> dict[str, Any]:
     loaded = _load_once(task, source, scale, dataset_hash)
-    return audit(task, source, scale, version, loaded)
+    return baselines.audited(task, source, scale, version, loaded)
 
 
 def identity(cell: Cell, dataset_provenance: dict[str, Any]) -> dict[str, Any]:

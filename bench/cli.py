@@ -71,11 +71,12 @@ class AuditArgs:
     """Say what there is to know of one dataset, and replay its physics."""
 
     dataset: tyro.conf.Positional[str]
-    """a task, or D4RL's name of its file such as hopper-medium-v2"""
+    """a task, D4RL's name of its file such as hopper-medium-v2, or a Minari dataset of your own"""
     source: str | None = None
     """regenerated (the default), d4rl, d4rl-qlearning, minari, minari-goal or own"""
     environment: str | None = None
-    """gymnasium's version of locomotion, v4 or v5; that of the data by default"""
+    """gymnasium's version of locomotion, v4 or v5; that of the data by default. For a dataset of
+    your own that has no row yet, the environment to score in, such as Pendulum-v1"""
     scale: float | None = None
     """share of D4RL's rows, for regenerated data; the profile's by default"""
     profile: str = "quick"
@@ -318,28 +319,42 @@ def _data_info(args: DataInfoArgs) -> int:
 def _audit(args: AuditArgs) -> int:
     import json
 
+    from bench import audits, baselines
     from bench.profiles import get_profile
-    from envs.datasets import audit, choose_scale, resolve
+    from envs.datasets import choose_scale, load, resolve
+    from envs.registry import OWN
 
-    task, source = resolve(args.dataset, args.source)
+    drafted = audits.without_row(args.dataset, args.environment)
+    if drafted is not None:
+        task, source, version = drafted, OWN, None
+    else:
+        (task, source), version = resolve(args.dataset, args.source), args.environment
     usual = get_profile(args.profile).sizes[task.family].scale
     scale = choose_scale(source, args.scale, usual)
-    found = audit(task, source, scale, args.environment)
+    found = baselines.audited(task, source, scale, version, load(task, source, scale))
+    if drafted is not None:
+        task, found = audits.on_proposed_scale(found, task)
+    found |= audits.conclusions(found, task)
     if args.json:
         print(json.dumps(found, indent=1))
         return 0
-    rows = [(name, value) for name, value in found.items() if not isinstance(value, dict)]
+    rows = [(name, value) for name, value in found.items() if not isinstance(value, dict | list)]
     _print_table(("what", ""), [(name, f"{value}") for name, value in rows])
     for name in ("episode_lengths", "returns", "scores"):
         spread = ", ".join(f"{key} {value:.1f}" for key, value in found[name].items())
         print(f"{name}: {spread}")
     edges, counts = found["rewards"]["edges"], found["rewards"]["counts"]
-    print(f"rewards: {edges[0]:.3g} to {edges[-1]:.3g}, in ten equal steps {counts}")
+    if found["constant_reward"] is None:
+        print(f"rewards: {edges[0]:.3g} to {edges[-1]:.3g}, in ten equal steps {counts}")
+    else:
+        print(f"rewards: {found['constant_reward']:.3g} in every row")
     for name in ("actions", "continuity", "replay"):
         print(f"{name}: {json.dumps(found[name])}")
     for name, value in found["provenance"].items():
         if name not in ("recipe", "versions"):
             print(f"{name}: {value if isinstance(value, str) else json.dumps(value)}")
+    for line in audits.in_words(found):
+        print(line)
     return 0
 
 
@@ -495,7 +510,7 @@ def _have_data(planned: Sequence[Any], display: Callable[[str, int], Any]) -> No
 
 
 def _table(args: TableArgs) -> int:
-    from bench import findings, report, table
+    from bench import audits, findings, report, table
     from bench.formats import FORMATS
     from envs.registry import look_up
 
@@ -503,7 +518,8 @@ def _table(args: TableArgs) -> int:
     if args.format is not None:
         render = look_up("format", args.format, FORMATS)
         for folder in folders:
-            print(render(*table.load(folder), table.read_published()), end="")
+            read = (*table.load(folder), table.read_published(), audits.read(folder))
+            print(render(*read), end="")
         return 0
     if args.check:
         stale = [path for f in folders for path in (*table.stale(f), *report.stale(f))]
@@ -583,11 +599,14 @@ def _doctor(args: DoctorArgs) -> int:
 
 
 def _print_scores(folder: Path) -> None:
-    from bench import table
+    from bench import audits, table
 
     summary, columns = table.load(folder)
     Console(highlight=False, width=80).print(table.render_text(summary, columns))
-    for warning in table.warnings(summary):
+    audited = audits.read(folder)
+    if audits.beside(audited):
+        Console(highlight=False, width=80).print(audits.text(audited))
+    for warning in [*table.warnings(summary), *audits.all_remarks(audited)]:
         print(warning)
     print("* offline RL; the other columns imitate. Means over seeds; deviations, published")
     print(f"scores and notes: {folder / 'table1.md'}\n")

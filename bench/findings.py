@@ -16,7 +16,7 @@ import jinja2
 import numpy as np
 import pandas as pd
 
-from bench import plots, report, results, stats, table
+from bench import audits, plots, report, results, stats, table
 from envs.datasets import DEFAULT_SOURCE
 from envs.registry import FAMILIES, OWN, TASKS, Task
 from envs.types import InputError
@@ -304,6 +304,17 @@ def build(results_folder: Path) -> str:
 
 
 def _section(folder: Path, found: report.Results) -> dict[str, object]:
+    return {
+        "title": f"{folder.parent.name}, {folder.name}",
+        "profile": folder.name,
+        "description": table.describe(found.summary),
+        "rows": texts(found),
+        "remarks": audits.all_remarks(found.audited),
+    }
+
+
+def texts(found: report.Results) -> list[dict[str, str]]:
+    """What `find` gives, each in the words of a row of the page."""
     rows = []
     for finding in find(found):
         value, low, high = plots.rounded(np.array([finding.value, finding.low, finding.high]))
@@ -317,12 +328,7 @@ def _section(folder: Path, found: report.Results) -> dict[str, object]:
                 "holds": _VERDICTS[finding.holds] + (f": {finding.note}" if finding.note else ""),
             }
         )
-    return {
-        "title": f"{folder.parent.name}, {folder.name}",
-        "profile": folder.name,
-        "description": table.describe(found.summary),
-        "rows": rows,
-    }
+    return rows
 
 
 def write(results_folder: Path) -> Path:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from html import escape
 from itertools import groupby
 
 import pandas as pd
 
-from bench import table
+from bench import audits, table
+from bench.audits import Audited
 from bench.table import Column, Published
 
-Render = Callable[[pd.DataFrame, dict[str, Column], Published], str]
+Render = Callable[[pd.DataFrame, dict[str, Column], Published, Sequence[Audited]], str]
 
 _LATEX = str.maketrans(
     {
@@ -30,10 +31,15 @@ _LATEX = str.maketrans(
 )
 
 
-def latex(summary: pd.DataFrame, columns: dict[str, Column], published: Published) -> str:
+def latex(
+    summary: pd.DataFrame,
+    columns: dict[str, Column],
+    published: Published,
+    audited: Sequence[Audited] = (),
+) -> str:
     """A ``tabular`` with booktabs' rules; offline RL columns stand under one heading.
 
-    Args: as of ``bench.table.layout``.
+    Args: as of ``bench.table.render_markdown``.
     """
     line = lambda cells: " & ".join(str(cell).translate(_LATEX) for cell in cells) + r" \\"
     headings, rules, first = [], [], 2
@@ -63,13 +69,19 @@ def latex(summary: pd.DataFrame, columns: dict[str, Column], published: Publishe
             texts = [rf"\textit{{{text}}}" if text else "" for text in texts]
         lines.append(" & ".join(texts) + r" \\")
     lines += [r"\bottomrule", r"\end{tabular}"]
-    return "\n".join([*lines, *(f"% {note}" for note in table.notes(summary, columns))]) + "\n"
+    notes = [*table.notes(summary, columns), *audits.sentences(audited)]
+    return "\n".join([*lines, *(f"% {note}" for note in notes)]) + "\n"
 
 
-def html(summary: pd.DataFrame, columns: dict[str, Column], published: Published) -> str:
+def html(
+    summary: pd.DataFrame,
+    columns: dict[str, Column],
+    published: Published,
+    audited: Sequence[Audited] = (),
+) -> str:
     """A bare ``<table>`` to paste into a page; ``bench.report`` makes a page of its own.
 
-    Args: as of ``bench.table.layout``.
+    Args: as of ``bench.table.render_markdown``.
     """
     tag = lambda name, text, rest="": f"<{name}{rest}>{escape(text)}</{name}>"
     head = [tag("th", "task", ' scope="col"')]
@@ -87,13 +99,19 @@ def html(summary: pd.DataFrame, columns: dict[str, Column], published: Published
             lines.append(f'<tr class="{row.kind}">{"".join(cells)}</tr>')
         lines.append("</tbody>")
     lines.append("</table>")
-    lines += [tag("p", note) for note in table.notes(summary, columns)]
+    notes = [*table.notes(summary, columns), *audits.sentences(audited)]
+    lines += [tag("p", note) for note in notes]
     return "\n".join(lines) + "\n"
 
 
-def _csv(summary: pd.DataFrame, columns: dict[str, Column], published: Published) -> str:
+def _csv(
+    summary: pd.DataFrame,
+    columns: dict[str, Column],
+    published: Published,
+    audited: Sequence[Audited] = (),
+) -> str:
     del columns
-    return table.render_csv(summary, published)
+    return table.render_csv(summary, published, audited)
 
 
 def _class(style: str) -> str:

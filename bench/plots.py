@@ -136,7 +136,7 @@ def dichotomy(panels: Mapping[str, Sequence[Point]], *, key: bool = False) -> Fi
         for axis, (family, points) in zip(axes, panels.items(), strict=True):
             _draw_points(axis, points)
             axis.set_title(family)
-            axis.set_xlim(min(-4.0, *every) - 1.0, max(100.0, *every) + 3.0)
+            axis.set_xlim(min(-5.0, min(every) - 4.0), max(100.0, *every) + 3.0)
             axis.set_xlabel("normalized score")
         if key:
             marks = [
@@ -157,7 +157,7 @@ def _values(point: Point) -> Iterable[float]:
 
 def _draw_points(axis: Axes, points: Sequence[Point]) -> None:
     for height, point in enumerate(points):
-        shade = SIDES[point.column.style]
+        shade = SIDES.get(point.column.style, FAINT)
         if point.column.style == "offline RL":
             axis.axhspan(height - 0.5, height + 0.5, color=TINT, linewidth=0, zorder=0)
         if np.isfinite(point.low):

@@ -16,10 +16,11 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from bench import compare, plots, results, stats, table
+from bench import audits, compare, plots, results, stats, table
+from bench.audits import Audited
 from bench.plots import Line, Panel, Point
 from bench.table import Column
-from envs.registry import FAMILIES, TASKS
+from envs.registry import FAMILIES, OWN, TASKS
 from envs.types import Array, InputError
 
 SEED = 0  # of every bootstrap
@@ -41,7 +42,7 @@ class Results(NamedTuple):
         provenance: cell name -> where its rows come from.
         published: what ``table.read_published`` gives.
         panels: task of a maze -> where a few episodes of each method went.
-        constant: tasks whose data have rewards that make no difference; see ``_is_constant``.
+        audited: what ``audits.read`` gives.
     """
 
     summary: pd.DataFrame
@@ -50,7 +51,12 @@ class Results(NamedTuple):
     provenance: dict[str, Any]
     published: table.Published
     panels: dict[str, list[Panel]]
-    constant: list[str]
+    audited: list[Audited]
+
+    @property
+    def constant(self) -> list[str]:
+        """Tasks whose rewards prefer no action to another, so that RL does not apply."""
+        return [task.name for task, audit, _ in self.audited if audits.rewards_tell_nothing(audit)]
 
 
 def read(folder: Path) -> Results:
@@ -64,35 +70,8 @@ def read(folder: Path) -> Results:
     provenance = results.read_provenance(folder / "provenance.json")
     tracks = results.read_rows(folder / "tracks.csv", results.TRACK_COLUMNS)
     panels = _panels(tracks, rows, columns, curves)
-    published = table.read_published()
-    constant = _constant(folder / "audit.json", provenance)
-    return Results(summary, columns, curves, provenance, published, panels, constant)
-
-
-def _constant(path: Path, provenance: dict[str, Any]) -> list[str]:
-    audits = results.read_audits(path)
-    tasks = {
-        results.data_name(facts): facts["task"]["name"]
-        for facts in provenance.values()
-        if "environment" in facts
-    }
-    constant = [task for name, task in tasks.items() if _is_constant(audits.get(name))]
-    return list(dict.fromkeys(constant))
-
-
-def _is_constant(audit: dict[str, Any] | None) -> bool:
-    """Whether no action earns more than another, by what ``envs.datasets.audits.audit`` says.
-
-    A reward that is always the same still asks for a choice where it can end sooner or later: so
-    much for every step until a fall. It does not where no episode terminates, or all have one
-    return.
-    """
-    if audit is None:
-        return False
-    # The histogram spans the rewards, so that two different ones lie in its two outer bins.
-    single = np.count_nonzero(audit["rewards"]["counts"]) == 1
-    returns = audit["returns"]
-    return single and (audit["terminations"] == 0 or returns["0%"] == returns["100%"])
+    published, audited = table.read_published(), audits.read(folder)
+    return Results(summary, columns, curves, provenance, published, panels, audited)
 
 
 def _panels(
@@ -156,6 +135,9 @@ def figures(found: Results) -> dict[str, Figure]:
         drawn["dichotomy"] = plots.dichotomy(panels, key=True)
     for family, points in panels.items():
         drawn[f"dichotomy-{family}"] = plots.dichotomy({family: points})
+    for task in own_tasks(found):
+        title = task if len(task) <= 36 else f"{task[:35]}…"  # what there is room for
+        drawn[f"own-{task}"] = plots.dichotomy({title: _own_points(found, task)})
     for family, scores in families.items():
         lines = [_profile(looks[a], matrix) for a, matrix in scores.items()]
         labels = ("score", "share of runs above it")
@@ -180,6 +162,31 @@ def _points(found: Results, family: str, scores: dict[str, Array]) -> list[Point
         value = None if published is None else published[0]
         mean, low, high = _aggregate(stats.mean, matrix, family)
         points.append(Point(found.columns[algorithm], mean, low, high, value))
+    return points
+
+
+def own_tasks(found: Results) -> list[str]:
+    """The tasks of own data that have scores."""
+    scored = {task for task, _ in found.curves}
+    return [name for name, task in TASKS.items() if task.family == OWN and name in scored]
+
+
+def _own_points(found: Results, task: str) -> list[Point]:
+    """Every method's score on one task, and what needs no learning."""
+    points = []
+    for algorithm, column in found.columns.items():
+        if (task, algorithm) in found.curves:
+            lasts = stats.last(found.curves[task, algorithm])
+            mean = float(lasts.mean())
+            ends = _drawn(lasts.mean(), np.array(stats.cell_interval(lasts)))
+            # Wider than any score can be, an interval of few seeds would hide the others.
+            low, high = np.clip(ends, min(mean, -20.0), max(mean, 140.0)).tolist()
+            points.append(Point(column, mean, low, high, None))
+    for audited in found.audited:
+        if audited.task.name == task:
+            for name, score in audits.scores(audited.audit, audited.task).items():
+                column = Column(audits.BASELINES[name], "without learning", "nothing")
+                points.append(Point(column, score, score, score, None))
     return points
 
 
@@ -267,7 +274,10 @@ def stale(folder: Path) -> list[Path]:
 
 
 def _render(found: Results, drawn: dict[str, Figure], folder: Path) -> str:
+    from bench import own  # it quotes findings, which are made of what this module reads
+
     families = matrices(found)
+    leads = {family: scores for family, scores in families.items() if family != OWN}
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -285,14 +295,20 @@ def _render(found: Results, drawn: dict[str, Figure], folder: Path) -> str:
             (side, len(list(g))) for side, g in groupby(c.style for c in found.columns.values())
         ],
         families=[_family(found, family) for family in FAMILIES],
-        leads=[_lead(found, family, scores) for family, scores in families.items()],
+        leads=[_lead(found, family, scores) for family, scores in leads.items()],
+        own=own.sections(found),
+        in_post=any(TASKS[task].in_post for task in found.summary["task"]),
         aggregates=[_aggregates(found, family, scores) for family, scores in families.items()],
         improvements=[_improvements(found, family, scores) for family, scores in families.items()],
         pictures={name: _inline(name, f) for name, f in drawn.items() if _in_page(name)},
         several=several,
         tracks=[task for task in _TRACKS if task in found.panels],
         description=table.describe(found.summary),
-        notes=table.notes(found.summary, found.columns) + _notes(found, families),
+        notes=[
+            *table.notes(found.summary, found.columns),
+            *audits.all_remarks(found.audited),
+            *_notes(found, families),
+        ],
         details={name: _details(found, name, compared) for name in found.provenance},
         verdict=compare.summary(compared),
         confidence=stats.CONFIDENCE_TEXT,
@@ -302,11 +318,8 @@ def _render(found: Results, drawn: dict[str, Figure], folder: Path) -> str:
 
 
 def _notes(found: Results, families: dict[str, dict[str, Array]]) -> list[str]:
-    """What else must be known: data that RL has no use for, methods that have no average."""
-    lines = [
-        f"RL does not apply to {task}: the rewards of its data never vary."
-        for task in found.constant
-    ]
+    """Says which methods have no aggregate."""
+    lines = []
     for family in FAMILIES:
         tasks = [name for name, task in TASKS.items() if task.family == family]
         left = [
@@ -439,15 +452,16 @@ def _improvements(found: Results, family: str, scores: dict[str, Array]) -> dict
 
 
 def _in_page(name: str) -> bool:
-    """All but the dichotomy as a whole, which the page shows family by family."""
+    """All but the dichotomy as a whole and that of own data, which are shown part by part."""
     kind, _, what = name.partition("-")
-    return what in _TRACKS if kind == "tracks" else bool(what)
+    return what in _TRACKS if kind == "tracks" else what not in ("", OWN) or kind == "profile"
 
 
 def _inline(name: str, figure: Figure) -> str:
     kind, _, what = name.partition("-")
     labels = {
         "dichotomy": f"Mean score of each method on {what}; the numbers are under Aggregates.",
+        "own": f"Score of each method on {what}, and of what needs no learning; a table follows.",
         "profile": f"Share of runs on {what} above each score, a line for each method.",
         "curve": f"Score on {what} over training steps, a line for each method.",
         "tracks": f"Where episodes went in {what}, a map of the maze for each method.",
@@ -485,7 +499,7 @@ def _details(found: Results, name: str, compared: pd.DataFrame) -> list[Any]:
     return [
         [f"{task}, {facts['title']}", [["folder", f"{task}/{algorithm}/{facts['hash']}"]]],
         ["Scores", scores],
-        ["Published", printed],
+        *([["Published", printed]] if printed else []),
         ["Data", _texts(dataset)],
         ["Settings", _texts(facts["settings"] | part("config"))],
         ["Run", _texts(run | part("versions"))],

@@ -34,13 +34,6 @@ _FACTS = {
     "hash": str,
 }
 
-# What is read of an audit; ``envs.datasets.audits.audit`` writes it.
-_AUDITED = {
-    "rewards": {"counts": list},
-    "returns": {"0%": float, "100%": float},
-    "terminations": int,
-}
-
 # No room (on the disk, in a quota, under a limit), no permission, a name that is no folder's, or
 # a disk that fails.
 CANNOT_WRITE = (
@@ -134,23 +127,6 @@ def read_provenance(path: Path) -> dict[str, Any]:
         if name != f"{facts['task']['name']}/{facts['algorithm']}":
             raise InputError(f"{path} has another cell's provenance for {name!r}; {fix}")
     return provenance
-
-
-def read_audits(path: Path) -> dict[str, Any]:
-    """The audits of data that cells learned from, by ``data_name``; none if there is no such file.
-
-    Raises:
-        InputError: not JSON, or not what ``publish_audits`` writes.
-    """
-    audits = read_json(path) if path.exists() else {}
-    fix = "restore or delete the file"
-    if not isinstance(audits, dict):
-        raise InputError(f"{path} holds no audits of data; {fix}")
-    for name, audit in audits.items():
-        wrong = _mismatch(audit, _AUDITED)
-        if wrong:
-            raise InputError(f"{path} has no sound {wrong} for {name!r}; {fix}")
-    return audits
 
 
 def _mismatch(value: Any, expected: Any) -> str:

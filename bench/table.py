@@ -7,7 +7,7 @@ evaluation: each return is normalized, then averaged over the seed's episodes. T
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,8 +15,9 @@ import numpy as np
 import pandas as pd
 from rich.table import Table
 
-from bench import results, stats
-from envs.registry import FAMILIES, TASKS, get_task
+from bench import audits, results, stats
+from bench.audits import Audited
+from envs.registry import FAMILIES, OWN, TASKS, get_task
 from envs.types import InputError
 
 TABLE_COLUMNS = (
@@ -159,7 +160,7 @@ def layout(summary: pd.DataFrame, columns: dict[str, Column], published: Publish
     for family in FAMILIES:
         tasks = [name for name, task in TASKS.items() if task.family == family]
         shown = [task for task in tasks if any((task, a) in cells for a in columns)]
-        if shown and not TASKS[shown[0]].in_post:
+        if shown and not TASKS[shown[0]].in_post and family != OWN:
             rows.append(Row("note", NOT_IN_POST, family, ("",) * len(columns)))
         for task in shown:
             ours = tuple(_text(cells.get((task, a))) for a in columns)
@@ -173,8 +174,13 @@ def layout(summary: pd.DataFrame, columns: dict[str, Column], published: Publish
     return rows
 
 
-def render_markdown(summary: pd.DataFrame, columns: dict[str, Column], published: Published) -> str:
-    """The table as Markdown; arguments as of ``layout``."""
+def render_markdown(
+    summary: pd.DataFrame,
+    columns: dict[str, Column],
+    published: Published,
+    audited: Sequence[Audited] = (),
+) -> str:
+    """The table as Markdown; arguments as of ``layout``, and the audits of the data."""
     lines = [
         describe(summary),
         "",
@@ -186,19 +192,29 @@ def render_markdown(summary: pd.DataFrame, columns: dict[str, Column], published
     for row in layout(summary, columns, published):
         mark = lambda text, kind=row.kind: text if text in ("", "-") else marks[kind].format(text)
         lines.append(_line(mark(row.title), [mark(text) for text in row.texts]))
-    for note in notes(summary, columns):
+    if audits.beside(audited):
+        lines += ["", _line("without learning", audits.BASELINES.values())]
+        lines += ["|---|" + "---:|" * len(audits.BASELINES)]
+        lines += [_line(task, texts) for task, texts in audits.beside(audited)]
+    for note in [*notes(summary, columns), *audits.all_remarks(audited)]:
         lines += ["", note]
     return "\n".join(lines) + "\n"
 
 
-def render_csv(summary: pd.DataFrame, published: Published) -> str:
-    """One line per cell: ``TABLE_COLUMNS`` and the published score, where there is one."""
+def render_csv(summary: pd.DataFrame, published: Published, audited: Sequence[Audited] = ()) -> str:
+    """One line per cell: ``TABLE_COLUMNS`` and the published score, where there is one.
+
+    Own data have a line more for each of ``audits.BASELINES``, its name in ``algorithm``.
+    """
     keys = zip(summary["task"], summary["algorithm"], strict=True)
     scores = [published.get(key, (np.nan, ""))[0] for key in keys]
     in_post = [TASKS[task].in_post for task in summary["task"]]
     rows = summary[list(TABLE_COLUMNS)].assign(published=scores, in_post=in_post)
     rows = rows.replace([np.inf, -np.inf], np.nan)
-    return rows.to_csv(index=False, float_format="%.4f", lineterminator="\n")
+    text = rows.to_csv(index=False, float_format="%.4f", lineterminator="\n")
+    more = audits.rows(audited).assign(profile=_join(summary["profile"]), in_post=False)
+    more = more.reindex(columns=rows.columns)
+    return text + more.to_csv(index=False, header=False, float_format="%.4f", lineterminator="\n")
 
 
 def render_text(summary: pd.DataFrame, columns: dict[str, Column]) -> Table:
@@ -214,7 +230,7 @@ def render_text(summary: pd.DataFrame, columns: dict[str, Column]) -> Table:
     for family in FAMILIES:
         tasks = [name for name, task in TASKS.items() if task.family == family]
         shown = [task for task in tasks if any((task, a) in cells for a in columns)]
-        if shown and not TASKS[shown[0]].in_post:
+        if shown and not TASKS[shown[0]].in_post and family != OWN:
             text.add_row(f"{NOT_IN_POST}:", style="italic")
         for task in shown:
             row = [cells.get((task, a)) for a in columns]
@@ -234,9 +250,9 @@ def average_name(family: str) -> str:
 
 
 def with_note(family: str, text: str) -> str:
-    """``text`` about a family, which says so if Table 1 has no such line."""
+    """``text`` about a family, which says so if Table 1 has no such line; own data need not."""
     in_post = all(task.in_post for task in TASKS.values() if task.family == family)
-    return text if in_post else f"{text}, {NOT_IN_POST}"
+    return text if in_post or family == OWN else f"{text}, {NOT_IN_POST}"
 
 
 def read_published() -> Published:
@@ -281,9 +297,10 @@ def build(folder: Path) -> dict[str, str]:
     """File name -> content of every table that ``folder``'s raw rows give."""
     summary, columns = load(folder)
     published = read_published()
+    audited = audits.read(folder)
     return {
-        "table1.csv": render_csv(summary, published),
-        "table1.md": render_markdown(summary, columns, published),
+        "table1.csv": render_csv(summary, published, audited),
+        "table1.md": render_markdown(summary, columns, published, audited),
     }
 
 

@@ -170,6 +170,11 @@ def _own(dataset_id: str, gymnasium_id: str, reference_returns: tuple[float, flo
     )
 
 
+def own_task(dataset_id: str, gymnasium_id: str) -> Task:
+    """A user's Minari dataset that has no row yet; a score is 100 times the return."""
+    return _own(dataset_id, gymnasium_id, (0.0, 1.0))
+
+
 def _by_name(*tasks: Task) -> dict[str, Task]:
     named: dict[str, Task] = {}
     for task in tasks:

@@ -206,6 +206,7 @@ def test_the_audit_is_stored_beside_every_score(tmp_path, monkeypatch):
     assert name.startswith("antmaze-umaze ")
     assert beside[name] == in_cell
     assert in_cell["rows"] == 120
+    assert "baselines" not in in_cell  # which own data alone have
     assert in_cell["provenance"]["hash"].startswith(name.split()[1])
     provenance = (tmp_path / "results" / "d4rl" / "smoke" / "provenance.json").read_text()
     assert "duplicates" not in provenance

@@ -61,6 +61,12 @@ def test_the_examples_logs_become_the_tasks_data(copy):
     done = run(copy, "bench", "audit", "me-pendulum")
     assert re.search(r"^rows +20000 *$", done.stdout, re.MULTILINE), done.stderr
     assert re.search(r"^episodes +100 *$", done.stdout, re.MULTILINE)
+    # The row of the text is what the audit proposes; physics may differ in the last digits.
+    row = r'_own\("me/pendulum-v0", "Pendulum-v1", \((\S+), (\S+)\)\),'
+    (written,), (proposed,) = re.findall(row, text), re.findall(row, done.stdout)
+    assert [float(value) for value in proposed] == pytest.approx(
+        [float(value) for value in written], rel=0.05
+    )
 
 
 @pytest.mark.parametrize(("name", "least"), [("rwr", 10), ("me-pendulum", 6)])

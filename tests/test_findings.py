@@ -203,12 +203,16 @@ def lead(folder, tasks):
     return stats.lead([runs["bc"], runs["dt"]], [runs["iql"]], generator)
 
 
+def returns(low, high):
+    return {"mean": low, "0%": low, "90%": high, "100%": high}
+
+
 def write_audits(folder, **changes):
     facts = json.loads((folder / "provenance.json").read_text())
     audits = {
         results.data_name(cell): {
             "rewards": {"edges": [-0.5, 0.5], "counts": [0, 500, 0]},
-            "returns": {"0%": 0.0, "50%": 0.0, "100%": 0.0},
+            "returns": returns(0.0, 0.0),
             "terminations": 0,
         }
         | changes
@@ -226,8 +230,8 @@ def test_where_rewards_never_vary_rl_does_not_apply(tmp_path, tasks):
     assert finding.holds is None
     assert finding.note == f"the rewards of {tasks[0]} never vary, so RL does not apply"
     assert (
-        f"RL does not apply to {tasks[0]}: the rewards of its data never vary."
-        in (report.build(folder)[report.PAGE])
+        f"{tasks[0]}: every reward of the data is 0, so that rewards prefer no action to another. "
+        "Offline RL does not apply" in (report.build(folder)[report.PAGE])
     )
 
 
@@ -235,12 +239,12 @@ def test_where_rewards_never_vary_rl_does_not_apply(tmp_path, tasks):
     ("changes", "constant"),
     [
         ({}, True),
-        ({"rewards": {"counts": [499, 0, 1]}}, False),
+        ({"rewards": {"edges": [-0.5, 0.5], "counts": [499, 0, 1]}}, False),
         # So much for every step until a fall: what ends later earns more.
-        ({"terminations": 3, "returns": {"0%": 10.0, "100%": 500.0}}, False),
-        ({"terminations": 3, "returns": {"0%": 10.0, "100%": 10.0}}, True),
+        ({"terminations": 3, "returns": returns(10.0, 500.0)}, False),
+        ({"terminations": 3, "returns": returns(10.0, 10.0)}, True),
         # Time alone cut the episodes.
-        ({"terminations": 0, "returns": {"0%": 10.0, "100%": 500.0}}, True),
+        ({"terminations": 0, "returns": returns(10.0, 500.0)}, True),
     ],
 )
 def test_rewards_that_make_no_difference(tmp_path, changes, constant):

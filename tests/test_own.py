@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from minari.data_collector import EpisodeBuffer
 
-from bench import cli, findings, report, results, table
+from bench import audits, baselines, cli, findings, report, results, table
+from bench.evaluate import episode_seeds
 from envs import datasets, registry
 from envs.datasets import own
 from envs.datasets.regenerated import dataset_folder
@@ -307,7 +308,158 @@ def test_the_grid_answers_the_title_for_it(row, tmp_path):
     assert "Published" not in text
     page = (root / "FINDINGS.md").read_text()
     assert (
-        "imitation keeps up with offline RL on me-reach, at most 15 points behind | own, not"
-        in page
+        "imitation keeps up with offline RL on me-reach, at most 15 points behind | own |" in page
     )
     assert "me-reach" in (folder / "report.html").read_text()
+
+
+@pytest.fixture
+def grid(row, tmp_path):
+    """The folder of a small grid of ``TASK``, with its pages; told what ``write`` is."""
+
+    def run(**written):
+        write(**written)
+        root = tmp_path / "results"
+        arguments = ["--source", "own", "--algorithms", "bc", "td3_bc", "--profile", "smoke"]
+        assert cli.main(["grid", *arguments, "--workers", "1", "--results", str(root)]) == 0
+        assert cli.main(["report", "--results", str(root)]) == 0
+        assert cli.main(["table", "--check", "--results", str(root)]) == 0
+        return root / "own" / "smoke"
+
+    return run
+
+
+def test_policies_that_look_at_nothing_are_played_from_the_starts_of_a_cells_first_seed(
+    monkeypatch,
+):
+    taken = write()
+    started = []
+    reset = GymnasiumLanes.reset
+    spy = lambda lanes, seeds: (started.append(seeds.tolist()), reset(lanes, seeds))[1]
+    monkeypatch.setattr(GymnasiumLanes, "reset", spy)
+    dataset, _ = own.read(TASK, 1.0)
+    found = baselines.measure(dataset, TASK)
+    assert started == 3 * [episode_seeds((0,), 20)[0].tolist()]
+    assert found["logs"] == {"return": pytest.approx(taken[:, 0].sum() / 2), "episodes": 2}
+    assert found["best_tenth"]["episodes"] == 1
+    assert found["best_tenth"]["return"] == pytest.approx(dataset.episode_returns.max())
+    # It pays the first action, for six steps: nobody falls but by chance.
+    assert found["mean_action"]["return"] == pytest.approx(STEPS * taken[:, 0].mean(), abs=1e-5)
+    assert found["no_action"] == {"return": 0.0, "episodes": 20}
+    assert 1.0 < found["random"]["return"] < 3.0
+    assert baselines.measure(dataset, TASK) == found
+    monkeypatch.setattr(baselines, "NUM_STEPS", 2 * STEPS)
+    assert baselines.measure(dataset, TASK)["random"]["episodes"] == 2
+
+
+def test_no_action_is_none_in_the_environments_own_units():
+    """Zero is at the end of the first range and of the second, and not in the middle of either."""
+    write()
+    seen = []
+
+    class Watched(Reach):
+        def step(self, action):
+            seen.append(action.tolist())
+            return super().step(action)
+
+    gymnasium.register("Watched-v0", lambda: Watched(), max_episode_steps=STEPS)
+    dataset, _ = own.read(TASK, 1.0)
+    task = registry._own("Me/Reach-v2", "Watched-v0", (-1.0, 3.0))
+    found = baselines.measure(dataset, task)
+    half = found["mean_action"]["episodes"] * STEPS
+    assert {tuple(action) for action in seen[half : 2 * half]} == {(0.0, 0.0)}
+
+
+def test_the_table_has_what_needs_no_learning_beside_the_methods(grid, capsys):
+    folder = grid()
+    shown = capsys.readouterr().out
+    assert "without learning" in shown
+    text = (folder / "table1.md").read_text()
+    head = "| without learning | the logs | their best tenth | mean action | no action | random"
+    line = text.split(head)[1].splitlines()[2]
+    kept = next(iter(json.loads((folder / "audit.json").read_text()).values()))["baselines"]
+    expected = [f"{25 * (kept[name]['return'] + 1):.1f}" for name in audits.BASELINES]
+    assert line == f"| me-reach | {' | '.join(expected)} |"
+    lines = (folder / "table1.csv").read_text().splitlines()
+    assert len({line.count(",") for line in lines}) == 1
+    rows = results.read_rows(folder / "table1.csv", ("algorithm", "mean", "in_post"))
+    means = dict(zip(rows["algorithm"], rows["mean"], strict=True))
+    assert list(means) == ["bc", "td3_bc", *audits.BASELINES]
+    assert means["no_action"] == pytest.approx(25.0)
+    assert not rows["in_post"].any()
+    for name in ("md", "csv", "latex", "html"):
+        arguments = ["--format", name, "--results", str(folder.parent.parent)]
+        assert cli.main(["table", *arguments]) == 0
+        printed = capsys.readouterr().out
+        assert f"{means['mean_action']:.1f}"[:-1] in printed  # the CSV has more places
+    assert cli.main(["table", "--format", "md", "--results", str(folder.parent.parent)]) == 0
+    assert capsys.readouterr().out == text
+
+
+def test_the_page_answers_the_question_for_each_task_and_says_nothing_of_table_1(grid):
+    page = (grid() / "report.html").read_text()
+    assert "The claim that imitation keeps up with offline RL on me-reach" in page
+    assert 'aria-label="Score of each method on me-reach, and of what needs no learning' in page
+    for title in ("BC", "TD3+BC", *audits.BASELINES.values()):
+        assert f'<th scope="row">{title}</th>' in page
+    for word in ("Table 1", "ublished", "the post", "D4RL"):
+        assert word not in page
+
+
+def test_rewards_that_never_vary_are_said_to_leave_nothing_to_offline_rl(grid, capsys):
+    folder = grid(actions=np.tile([0.0, -2.0], (STEPS, 1)))
+    line = "me-reach: every reward of the data is 0, so that rewards prefer no action to another."
+    for text in (
+        capsys.readouterr().out,
+        (folder / "table1.md").read_text(),
+        (folder / "report.html").read_text(),
+        (folder.parent.parent / "FINDINGS.md").read_text(),
+    ):
+        assert f"{line} Offline RL does not apply" in text
+    assert cli.main(["audit", TASK.name]) == 0
+    shown = capsys.readouterr().out
+    assert line in shown
+    assert "rewards: 0 in every row" in shown
+    assert "none can be proposed, for the rewards of the logs never vary" in shown
+    assert cli.main(["audit", TASK.name, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["constant_reward"], len(found["remarks"])) == (0.0, 1)
+
+
+def test_references_are_proposed_for_data_without_a_row(row, monkeypatch, capsys):
+    write("Me/New-v0")
+    assert cli.main(["audit", "Me/New-v0"]) == 2
+    assert "name the gymnasium environment" in capsys.readouterr().err
+    assert cli.main(["audit", "Me/New-v0", "--environment", "Reach-v0", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    references = found["references"]
+    baseline = found["baselines"]
+    best = max(audits.PLAYED, key=lambda name: baseline[name]["return"])
+    assert references["low"] == pytest.approx(baseline[best]["return"], rel=1e-3)
+    assert references["high"] == pytest.approx(found["returns"]["100%"], rel=1e-3)
+    assert found["scores"]["100%"] == pytest.approx(100.0, abs=0.5)
+    assert cli.main(["audit", "Me/New-v0", "--environment", "Reach-v0"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1].strip() == references["row"]
+    # What is pasted is a row, and the next audit of it raises no doubt about the scale.
+    task = eval(references["row"].rstrip(","), {"_own": registry._own})
+    assert task.reference_returns == (references["low"], references["high"])
+    monkeypatch.setitem(registry.TASKS, task.name, task)
+    assert cli.main(["audit", "Me/New-v0", "--environment", "Reach-v0"]) == 2
+    assert "has a row; run: rl-or-bc audit me-new" in capsys.readouterr().err
+
+
+def test_doing_nothing_in_reacher_is_said_to_score_high_and_proposed_as_0():
+    """Random actions cost so much there that they make a scale on which no action scores 79."""
+    shown = np.random.default_rng(0).normal(size=(51, 10))
+    paid = np.tile([[-0.07, 0.0], [-0.09, 0.0]], (25, 1))  # as the first action, -4 in all
+    save("Me/Reacher-v0", 10 * [(shown, paid, False)], "Reacher-v5")
+    task = registry._own("Me/Reacher-v0", "Reacher-v5", (-43.0, -4.0))
+    found = baselines.audited(task, "own", 1.0, None, datasets.load(task, "own", 1.0))
+    assert audits.scores(found, task)["no_action"] == pytest.approx(79.0, abs=2.0)
+    assert audits.scores(found, task)["random"] == pytest.approx(0.0, abs=5.0)
+    (line,) = audits.remarks(found, task)
+    # The mean action, a little push, scores the same to a tenth.
+    assert "action) scores 79." in line or "action) scores 78." in line
+    proposed = audits.propose(found, task)
+    assert proposed.low == pytest.approx(found["baselines"]["no_action"]["return"], rel=0.02)
+    assert proposed.high == pytest.approx(-4.0, rel=1e-3)

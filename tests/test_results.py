@@ -141,19 +141,3 @@ def test_damaged_json_is_named(tmp_path):
     (tmp_path / "p.json").write_text("{")
     with pytest.raises(InputError, match=r"p\.json is not JSON"):
         results.read_json(tmp_path / "p.json")
-
-
-@pytest.mark.parametrize(
-    ("audits", "message"),
-    [
-        ([], "holds no audits of data"),
-        ({"x": None}, "no sound entry for 'x'"),
-        ({"x": {"rewards": {"counts": 3}}}, "no sound rewards.counts for 'x'"),
-        ({"x": {"rewards": {"counts": [3]}, "returns": {"0%": 1.0}}}, "no sound returns.100%"),
-    ],
-)
-def test_audits_that_are_not_sound_are_named(tmp_path, audits, message):
-    assert results.read_audits(tmp_path / "audit.json") == {}
-    results.write_json(tmp_path / "audit.json", audits)
-    with pytest.raises(InputError, match=f"audit.json.*{message}.*restore or delete"):
-        results.read_audits(tmp_path / "audit.json")

@@ -1,0 +1,81 @@
+"""What needs no learning, beside which the scores on own data mean something.
+
+Policies that look at nothing are played: one action throughout (the mean of the data's actions, or
+none, which is 0 in the environment's own units) and uniformly random ones. What they get is kept
+with the audit; ``bench.audits`` reads it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any, cast
+
+import numpy as np
+
+from bench import audits
+from bench.evaluate import evaluate
+from bench.train import Program
+from envs.datasets import Provenance, audit
+from envs.gymnasium_lanes import GymnasiumLanes
+from envs.registry import OWN, Task
+from envs.types import Array, Dataset
+
+NUM_EPISODES = 20
+# Environments may be slow or long: fewer episodes where so many would be more steps than this.
+NUM_STEPS = 10_000
+
+
+def audited(
+    task: Task, source: str, scale: float, version: str | None, loaded: tuple[Dataset, Provenance]
+) -> dict[str, Any]:
+    """``envs.datasets.audit``, of own data with ``baselines``; see `measure`."""
+    found = audit(task, source, scale, version, loaded)
+    return found | {"baselines": measure(loaded[0], task)} if source == OWN else found
+
+
+def measure(dataset: Dataset, task: Task) -> dict[str, dict[str, float]]:
+    """Mean returns of the data's episodes and of policies that look at nothing.
+
+    The episodes played are the first of those that a cell plays with its seed 0.
+
+    Args:
+        dataset: as ``envs.datasets.load`` gives it.
+        task: own data, scored in a gymnasium environment.
+
+    Returns:
+        for each of ``audits.BASELINES``, the undiscounted mean ``return`` and of how many
+        ``episodes`` it is.
+
+    Raises:
+        InputError: the environment cannot be made.
+    """
+    returns = np.sort(dataset.episode_returns)
+    num_episodes = min(NUM_EPISODES, max(1, NUM_STEPS // task.spec.max_episode_steps))
+    lanes = GymnasiumLanes(task.environment, num_episodes, task.reference_returns)
+    shape = (1, num_episodes, lanes.spec.action_dim)
+    # What is beyond the environment's range is at its end.
+    nothing = np.clip(lanes.actions.unscale(np.zeros((1, lanes.spec.action_dim))), -1.0, 1.0)
+    mean = dataset.actions.mean(axis=0, dtype=np.float64)
+    generator = np.random.default_rng(0)
+    policies: dict[str, Callable[[], Array]] = {
+        "mean_action": lambda: np.broadcast_to(mean, shape),
+        "no_action": lambda: np.broadcast_to(nothing, shape),
+        "random": lambda: generator.uniform(-1.0, 1.0, shape),
+    }
+    found = {"logs": returns, "best_tenth": returns[-max(1, len(returns) // 10) :]}
+    for name in audits.PLAYED:
+        found[name] = evaluate(_program(policies[name]), None, lanes, (0,), num_episodes)[0]
+    return {
+        name: {"return": float(found[name].mean()), "episodes": found[name].size}
+        for name in audits.BASELINES
+    }
+
+
+def _program(act: Callable[[], Array]) -> Program:
+    """A policy that looks at nothing and remembers nothing, with what ``evaluate`` calls."""
+    policy = SimpleNamespace(
+        reset=lambda keys, goals: None,
+        act=lambda states, carries, observations, rewards: (act(), carries),
+    )
+    return cast(Program, policy)
