@@ -15,7 +15,7 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from envs.types import InputError
+from envs.types import Fault, InputError
 
 # Commands import what they need when they run: `table` and `list` must not wait for JAX.
 
@@ -202,6 +202,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return EXIT_USAGE
+    except Fault as error:
+        print(f"error: {error}", file=sys.stderr)
+        return EXIT_FAILED
     except KeyboardInterrupt as stopped:
         where = f" ({stopped})" if str(stopped) else ""
         print(f"stopped{where}; the same command goes on from there", file=sys.stderr)
@@ -472,7 +475,7 @@ def _have_data(planned: Sequence[Any], display: Callable[[str, int], Any]) -> No
 
     A file that cannot be used is thus refused before anything is written, and not hours later.
     """
-    from bench.cell import load_once
+    from bench.cell import load_once, make_lanes
     from envs.behaviour.recipes import Recipe
     from envs.datasets import require_trust
     from envs.datasets.regenerated import dataset_folder
@@ -490,8 +493,16 @@ def _have_data(planned: Sequence[Any], display: Callable[[str, int], Any]) -> No
         return
     with display("datasets", len(found)) as shown:
         for cell in found:
-            shown.started(cell.task.name)
-            shown.finished(cell.task.name, f"{load_once(cell).num_rows:,} rows")
+            name = cell.task.name
+            shown.started(name)
+            try:
+                make_lanes(cell, 1).close()
+            except Fault as fault:
+                if len(found) == 1:
+                    raise
+                shown.failed(name, str(fault))  # as each of its cells will; others can be run
+                continue
+            shown.finished(name, f"{load_once(cell).num_rows:,} rows")
 
 
 def _table(args: TableArgs) -> int:

@@ -103,6 +103,10 @@ class RoboticsAntMaze:
             self._goals[:] = observations[:, -2:]
         return self._observations()
 
+    def close(self) -> None:
+        """End the simulator's threads; see ``envs.types.Environment``."""
+        self._simulator.close()
+
     def _observations(self) -> Array:
         shown = [self._goals] if self._show_goal else []
         return np.concatenate([self._simulator.qpos, self._simulator.qvel, *shown], axis=1)

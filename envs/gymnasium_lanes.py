@@ -5,6 +5,8 @@ Stepped one after the other in Python, at the environment's own speed.
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import gymnasium
@@ -13,7 +15,7 @@ from gymnasium import spaces
 from gymnasium.vector.utils import batch_space, iterate
 from gymnasium.wrappers import FlattenObservation
 
-from envs.types import Array, EnvSpec, InputError
+from envs.types import Array, EnvSpec, InputError, LaneError
 
 
 class GymnasiumLanes:
@@ -54,7 +56,8 @@ class GymnasiumLanes:
         """Start episodes by ``reset(seed=...)``; see ``envs.types.Environment``."""
         lanes = np.arange(self.num_envs) if lanes is None else lanes
         for lane, seed in zip(lanes.tolist(), seeds.tolist(), strict=True):
-            self._observations[lane] = self._environments[lane].reset(seed=seed)[0]
+            with _errors_of(lane):
+                self._observations[lane] = self._environments[lane].reset(seed=seed)[0]
         return self._observations.copy()
 
     def step(self, actions: Array, active: Array) -> tuple[Array, Array, Array]:
@@ -62,9 +65,10 @@ class GymnasiumLanes:
         rewards, ends = np.zeros(self.num_envs), np.zeros(self.num_envs, bool)
         scaled = self.actions.scale(actions)
         for lane in np.flatnonzero(active).tolist():
-            found = self._environments[lane].step(scaled[lane])
-            self._observations[lane] = found[0]
-            rewards[lane], ends[lane] = float(found[1]), bool(found[2] or found[3])
+            with _errors_of(lane):
+                found = self._environments[lane].step(scaled[lane])
+                self._observations[lane] = found[0]
+                rewards[lane], ends[lane] = float(found[1]), bool(found[2] or found[3])
         return self._observations.copy(), rewards, ends
 
     def restorable(self, observations: Array) -> Array:
@@ -74,6 +78,11 @@ class GymnasiumLanes:
     def restore(self, observations: Array) -> Array:
         """Refused: gymnasium has no way to set a state; see `restorable`."""
         raise NotImplementedError("no observation of these environments is restorable")
+
+    def close(self) -> None:
+        """Close every lane's environment; see ``envs.types.Environment``."""
+        for environment in self._environments:
+            environment.close()
 
     def flatten(self, observations: Any) -> Array:
         """Observations as a dataset has them, ``[T, ...]`` or parts of that, to ``[T, O]``."""
@@ -124,6 +133,15 @@ class ActionRange:
         found: Array = 2.0 * (flat - self._low) / self._width - 1.0
         rounding = np.abs(found) <= 1.0 + 1e-6
         return np.where(rounding, np.clip(found, -1.0, 1.0), found)
+
+
+@contextlib.contextmanager
+def _errors_of(lane: int) -> Iterator[None]:
+    """Say whose they are; SystemExit too, so that no environment ends the whole program."""
+    try:
+        yield
+    except (Exception, SystemExit) as error:
+        raise LaneError(lane) from error
 
 
 def _make(gymnasium_id: str) -> FlattenObservation:

@@ -179,6 +179,10 @@ class Locomotion:
             self._simulator.reset(lane, qpos, observation[positions:])
         return self._observations()
 
+    def close(self) -> None:
+        """End the simulator's threads; see ``envs.types.Environment``."""
+        self._simulator.close()
+
     def _observations(self) -> Array:
         limit = self._body.velocity_limit
         qvel = np.clip(self._simulator.qvel, -limit, limit)

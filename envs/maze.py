@@ -121,6 +121,10 @@ class Maze:
         self._simulator.restore(observations)
         return self._simulator.states()
 
+    def close(self) -> None:
+        """End the simulator's threads; see ``envs.types.Environment``."""
+        self._simulator.close()
+
 
 class MazeEnv(gymnasium.Env[Array, Array]):
     """One maze episode at a time, for gymnasium; ``info`` holds ``goal`` and ``success``."""

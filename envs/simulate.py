@@ -92,6 +92,11 @@ class Simulator:
         for job in jobs:
             job.result()
 
+    def close(self) -> None:
+        """End the threads; there are no more steps."""
+        if self._pool is not None:
+            self._pool.shutdown()
+
     def _step_lanes(self, lanes: Array, actions: Array) -> None:
         for lane in lanes.tolist():
             data, ctrl, qpos, qvel = self._views[lane]

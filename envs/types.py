@@ -27,6 +27,27 @@ class InputError(Exception):
         super().__init__(" ".join(message.splitlines()))
 
 
+class Fault(Exception):
+    """One cell cannot be finished, others can: its message is one line that says why."""
+
+    def __init__(self, message: str) -> None:
+        """Join the lines of ``message``."""
+        super().__init__(" ".join(message.splitlines()))
+
+
+class LaneError(Exception):
+    """The environment of one lane raised an error, which is the ``__cause__``.
+
+    Attributes:
+        lane: its number.
+    """
+
+    def __init__(self, lane: int) -> None:
+        """Name the lane."""
+        super().__init__(f"lane {lane}")
+        self.lane = lane
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EnvSpec:
     """The sizes an algorithm needs to build its networks.
@@ -117,6 +138,9 @@ class Environment(Protocol):
         Returns:
             observations ``[N, O]``, rewards ``[N]`` and terminations ``[N]``; rows of lanes that
             are not active repeat their last observation, with reward 0 and no termination.
+
+        Raises:
+            LaneError: the environment of one lane raised an error, where the lanes know which.
         """
         ...
 
@@ -138,4 +162,8 @@ class Environment(Protocol):
     @property
     def goals(self) -> Array:
         """``[N, G]`` the goal of each lane's episode; G = 0 where there is none."""
+        ...
+
+    def close(self) -> None:
+        """Let go of processes, windows and threads; the lanes are not used again."""
         ...

@@ -58,6 +58,7 @@ def read(task: Task, scale: float) -> tuple[Dataset, dict[str, Any]]:
     lanes = GymnasiumLanes(task.environment, 1, task.reference_returns)
     dataset = flatten(episodes(task.data, lanes.flatten, lanes.actions.unscale, _FIX))
     check(dataset, lanes.spec, task.data)
+    lanes.close()
     return dataset, facts
 
 
