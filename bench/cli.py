@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import os
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -15,11 +14,12 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
+from bench import interrupt, terminal
 from envs.types import Fault, InputError
 
 # Commands import what they need when they run: `table` and `list` must not wait for JAX.
 
-EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
+EXIT_FAILED, EXIT_USAGE = 1, 2
 
 Names = tuple[str, ...]
 
@@ -197,22 +197,22 @@ class Command(NamedTuple):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
+    terminal.prepare()
     try:
-        return _dispatch(list(sys.argv[1:] if arguments is None else arguments))
+        status = _dispatch(list(sys.argv[1:] if arguments is None else arguments))
+        sys.stdout.flush()
+        return status
     except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
+        terminal.say(f"error: {error}")
         return EXIT_USAGE
     except Fault as error:
-        print(f"error: {error}", file=sys.stderr)
+        terminal.say(f"error: {error}")
         return EXIT_FAILED
     except KeyboardInterrupt as stopped:
         where = f" ({stopped})" if str(stopped) else ""
-        print(f"stopped{where}; the same command goes on from there", file=sys.stderr)
-        return EXIT_INTERRUPTED
-    except BrokenPipeError:
-        # The reader of our output went away, as `| head` does.
-        with contextlib.suppress(OSError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        terminal.say(f"stopped{where}; the same command goes on from there")
+        return interrupt.status()
+    except BrokenPipeError:  # the reader of our output went away, as `| head` does
         return EXIT_FAILED
     except OSError as error:
         from bench.results import CANNOT_WRITE
@@ -220,12 +220,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if error.errno not in CANNOT_WRITE:
             raise
         place = f" {error.filename}" if error.filename else ""
-        print(
+        terminal.say(
             f"error: cannot write{place}: {error.strerror}; mend that and run the same command: "
-            "it goes on from the last checkpoint",
-            file=sys.stderr,
+            "it goes on from the last checkpoint"
         )
         return EXIT_FAILED
+    finally:
+        terminal.leave()
 
 
 def _dispatch(arguments: list[str]) -> int:
@@ -327,7 +328,8 @@ def _audit(args: AuditArgs) -> int:
     task, source = resolve(args.dataset, args.source)
     usual = get_profile(args.profile).sizes[task.family].scale
     scale = choose_scale(source, args.scale, usual)
-    found = audit(task, source, scale, args.environment)
+    with terminal.reserved_output() if args.json else contextlib.nullcontext():
+        found = audit(task, source, scale, args.environment)
     if args.json:
         print(json.dumps(found, indent=1))
         return 0
@@ -415,9 +417,17 @@ def _train(arguments: list[str]) -> int:
 
 
 def _grid(args: GridArgs) -> int:
+    from bench.display import Bars, JsonLines
+
+    if not args.json_lines:
+        return _run_grid(args, Bars)
+    with terminal.reserved_output() as stream:
+        return _run_grid(args, partial(JsonLines, stream=stream))
+
+
+def _run_grid(args: GridArgs, display: Callable[[str, int], Any]) -> int:
     from algos.registry import TABLE1, get_algorithm
     from bench import grid, workers
-    from bench.display import Bars, JsonLines
     from bench.profiles import get_profile
     from envs.datasets import DEFAULT_SOURCE, get_source, resolve
 
@@ -447,7 +457,6 @@ def _grid(args: GridArgs) -> int:
         for task, _ in resolved
         for algorithm in algorithms
     ]
-    display = JsonLines if args.json_lines else Bars
     _have_data(planned, display)
     _prepare(args.results)
     num_workers = workers.default_number() if args.workers is None else args.workers

@@ -1,5 +1,7 @@
 """Environments of users that fail: each takes its own cells with it, in one line, and no others."""
 
+import json
+import os
 import sys
 import warnings
 
@@ -10,11 +12,9 @@ import pytest
 from gymnasium.spaces import Box
 from minari.data_collector import EpisodeBuffer
 
-from bench import cell as cells
 from bench import cli, findings, grid, report, results, table
 from bench.profiles import PROFILES
 from envs import datasets, registry
-from envs.types import Fault
 
 STEPS = 6
 ALIVE = []  # environments that are not closed
@@ -35,12 +35,15 @@ class Faulty(gymnasium.Env):
     def reset(self, *, seed=None, options=None):
         super().reset(seed=seed)
         if self.fault == "reset":
-            raise TypeError("reset() got an unexpected keyword argument 'seed'")
+            raise TypeError("no keyword 'seed'")
         self.steps = 0
         return self.show(), {}
 
     def step(self, action):
         self.steps += 1
+        if self.fault == "talk":
+            sys.stdout.write("a word\n")
+            os.write(1, b"another word\n")
         fault = self.fault if self.steps == 4 else ""
         if fault == "exit":
             sys.exit(3)
@@ -60,7 +63,7 @@ class Faulty(gymnasium.Env):
 PLACE = "(seed 0, episode 0, step 4)"
 FAULTS = {
     "make": "environment make-v0 cannot be made: ",
-    "reset": f"reset raised TypeError: reset() got an unexpected keyword argument 'seed' {PLACE.replace('4', '0')}",
+    "reset": "reset raised TypeError: no keyword 'seed' (seed 0, episode 0, step 0)",
     "raise": f"step raised ValueError: two {PLACE}",
     "exit": f"step raised SystemExit: 3 {PLACE}",
     "nan reward": f"reward is nan {PLACE}",
@@ -77,7 +80,7 @@ def environments(tmp_path, monkeypatch):
     monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path / "minari"))
     monkeypatch.setattr(gymnasium.envs.registration, "registry", dict(gymnasium.registry))
     ALIVE.clear()
-    for fault in ("", *FAULTS):
+    for fault in ("", "talk", *FAULTS):
         name = fault.replace(" ", "-") or "good"
         options = {"max_episode_steps": STEPS, "kwargs": {"fault": fault}}
         gymnasium.register(f"{name}-v0", f"{__name__}:Faulty", **options)
@@ -145,3 +148,17 @@ def test_an_environments_fault_fails_its_cells_alone_with_a_place_in_one_line(
         rows = results.read_rows(tmp_path / "own" / "smoke" / "scores.csv", results.SCORE_COLUMNS)
         assert set(results.cell_names(rows)) == {f"{good.name}/bc"}
     assert ALIVE == []
+
+
+def test_what_an_environment_prints_is_not_among_the_json_lines(tasks, tmp_path, capfd):
+    (task,) = tasks("talk")
+    assert run(tmp_path, "bc", "--json-lines") == 0
+    captured = capfd.readouterr()
+    events = [json.loads(line)["event"] for line in captured.out.splitlines()]
+    assert (events[0], events[-1]) == ("start", "end")
+    assert "a word\n" in captured.err
+    assert "another word\n" in captured.err
+    assert cli.main(["audit", task.name, "--json"]) == 0
+    assert json.loads(capfd.readouterr().out)["task"] == task.name
+    sys.stdout.write("a word\n")
+    assert capfd.readouterr().out == "a word\n"
