@@ -473,9 +473,10 @@ def _run_grid(args: GridArgs, display: Callable[[str, int], Any]) -> int:
 
 def _prepare(results_folder: Path) -> None:
     """Set up what all cells share; fail now rather than after minutes of work."""
-    from bench.train import keep_compiled_programs
+    from bench.programs import keep_compiled_programs, tidy
 
     results_folder.mkdir(parents=True, exist_ok=True)
+    tidy()
     keep_compiled_programs()
 
 
