@@ -14,7 +14,7 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from bench import interrupt, terminal
+from bench import devices, interrupt, terminal
 from envs.types import Fault, InputError
 
 # Commands import what they need when they run: `table` and `list` must not wait for JAX.
@@ -208,6 +208,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Fault as error:
         terminal.say(f"error: {error}")
         return EXIT_FAILED
+    except ValueError as error:
+        if not devices.is_about_a_setting(error):
+            raise
+        terminal.say(f"error: JAX refuses a setting: {error}; unset or mend that variable")
+        return EXIT_USAGE
     except KeyboardInterrupt as stopped:
         where = f" ({stopped})" if str(stopped) else ""
         terminal.say(f"stopped{where}; the same command goes on from there")
@@ -399,6 +404,7 @@ def _train(arguments: list[str]) -> int:
         version=run.environment,
         insist=run.insist,
     )
+    devices.describe()
     _have_data([planned], Bars)
     _prepare(run.results)
     with Bars("cells", 1) as bars, asked_to_stop() as asked:
@@ -457,6 +463,7 @@ def _run_grid(args: GridArgs, display: Callable[[str, int], Any]) -> int:
         for task, _ in resolved
         for algorithm in algorithms
     ]
+    devices.describe()
     _have_data(planned, display)
     _prepare(args.results)
     num_workers = workers.default_number() if args.workers is None else args.workers
