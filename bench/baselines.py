@@ -7,6 +7,7 @@ with the audit; ``bench.audits`` reads it.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any, cast
@@ -14,7 +15,7 @@ from typing import Any, cast
 import numpy as np
 
 from bench import audits
-from bench.evaluate import evaluate
+from bench.evaluate import evaluate, naming
 from bench.train import Program
 from envs.datasets import Provenance, audit
 from envs.gymnasium_lanes import GymnasiumLanes
@@ -49,23 +50,25 @@ def measure(dataset: Dataset, task: Task) -> dict[str, dict[str, float]]:
 
     Raises:
         InputError: the environment cannot be made.
+        Fault: it raises an error, or gives what is no number.
     """
     returns = np.sort(dataset.episode_returns)
     num_episodes = min(NUM_EPISODES, max(1, NUM_STEPS // task.spec.max_episode_steps))
-    lanes = GymnasiumLanes(task.environment, num_episodes, task.reference_returns)
-    shape = (1, num_episodes, lanes.spec.action_dim)
-    # What is beyond the environment's range is at its end.
-    nothing = np.clip(lanes.actions.unscale(np.zeros((1, lanes.spec.action_dim))), -1.0, 1.0)
     mean = dataset.actions.mean(axis=0, dtype=np.float64)
     generator = np.random.default_rng(0)
-    policies: dict[str, Callable[[], Array]] = {
-        "mean_action": lambda: np.broadcast_to(mean, shape),
-        "no_action": lambda: np.broadcast_to(nothing, shape),
-        "random": lambda: generator.uniform(-1.0, 1.0, shape),
-    }
     found = {"logs": returns, "best_tenth": returns[-max(1, len(returns) // 10) :]}
-    for name in audits.PLAYED:
-        found[name] = evaluate(_program(policies[name]), None, lanes, (0,), num_episodes)[0]
+    lanes = GymnasiumLanes(task.environment, num_episodes, task.reference_returns)
+    with contextlib.closing(lanes), naming(task.name, task.gymnasium_id):
+        shape = (1, num_episodes, lanes.spec.action_dim)
+        # What is beyond the environment's range is at its end.
+        nothing = np.clip(lanes.actions.unscale(np.zeros((1, lanes.spec.action_dim))), -1.0, 1.0)
+        policies: dict[str, Callable[[], Array]] = {
+            "mean_action": lambda: np.broadcast_to(mean, shape),
+            "no_action": lambda: np.broadcast_to(nothing, shape),
+            "random": lambda: generator.uniform(-1.0, 1.0, shape),
+        }
+        for name in audits.PLAYED:
+            found[name] = evaluate(_program(policies[name]), None, lanes, (0,), num_episodes)[0]
     return {
         name: {"return": float(found[name].mean()), "episodes": found[name].size}
         for name in audits.BASELINES

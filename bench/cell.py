@@ -34,13 +34,13 @@ import pandas as pd
 from algos import core
 from algos.registry import get_algorithm
 from bench import baselines, checkpoint, records, results
-from bench.evaluate import episode_seeds, evaluate
+from bench.evaluate import describe, episode_seeds, evaluate, naming
 from bench.interrupt import Asked
 from bench.train import INIT, TRAIN, Program, build, chunk_steps, replicated_sharding, stream
 from envs.datasets import environment, load, provenance, require_trust
 from envs.registry import Task, World
 from envs.scores import normalized_score
-from envs.types import Array, Dataset, Environment, InputError
+from envs.types import Array, Dataset, Environment, Fault, InputError
 from envs.views import statistics
 
 # Packages whose version can change a number.
@@ -66,7 +66,7 @@ class Interrupted(KeyboardInterrupt):
     """Asked to stop; the cell is checkpointed and goes on when the same command is run again."""
 
 
-class Diverged(Exception):
+class Diverged(Fault):
     """A metric is not finite; the other seeds, if any, went on to the end."""
 
 
@@ -149,6 +149,20 @@ def load_once(cell: Cell) -> Dataset:
     return _load_once(cell.task, settings.source, settings.scale, cell.data["hash"])[0]
 
 
+def make_lanes(cell: Cell, num_envs: int) -> Environment:
+    """``num_envs`` lanes of the environment that scores the cell, to be closed after use.
+
+    Raises:
+        Fault: it cannot be made, for whatever reason of its own.
+    """
+    try:
+        return cell.world.make(num_envs, None)
+    except (Exception, SystemExit) as error:
+        made = f"environment {cell.world.gymnasium_id} cannot be made: {describe(error)}"
+        reason = str(error) if isinstance(error, InputError) else made
+        raise Fault(f"{cell.task.name} cannot be scored: {reason}") from error
+
+
 @functools.lru_cache(maxsize=1)
 def _load_once(
     task: Task, source: str, scale: float, dataset_hash: str
@@ -218,6 +232,8 @@ def run(
     Raises:
         Interrupted: ``asked`` said so.
         Diverged: a loss is not finite; the other seeds' rows and the last good checkpoint stay.
+        Fault: the environment cannot be made, raised an error or gave what is no number; or the
+            method finds no rows to learn from.
         InputError: the dataset cannot be used.
     """
     data = cell.data
@@ -228,12 +244,15 @@ def run(
         if (folder / "DONE").exists() and _is_whole(cell, folder):
             return folder
         (folder / "DONE").unlink(missing_ok=True)
-        dataset = load_once(cell)
-        facts = identity(cell, data) | _circumstances(cell, data)
-        results.write_json(folder / "config.json", facts)
-        made_of = (cell.task, cell.settings.source, cell.settings.scale, cell.version)
-        results.write_json(folder / "audit.json", _audit_once(*made_of, data["hash"]))
-        _train(cell, folder, dataset, asked, progress, scored, report)
+        num_lanes = len(cell.settings.seeds) * cell.settings.num_episodes
+        # Before the data, whose reader may need the environment's spaces.
+        with contextlib.closing(make_lanes(cell, num_lanes)) as lanes:
+            dataset = load_once(cell)
+            facts = identity(cell, data) | _circumstances(cell, data)
+            results.write_json(folder / "config.json", facts)
+            made_of = (cell.task, cell.settings.source, cell.settings.scale, cell.version)
+            results.write_json(folder / "audit.json", _audit_once(*made_of, data["hash"]))
+            _train(cell, folder, dataset, lanes, asked, progress, scored, report)
         (folder / "FAILED").unlink(missing_ok=True)
         results.write_text(folder / "DONE", "")
         with contextlib.suppress(OSError):
@@ -277,19 +296,20 @@ def _train(
     cell: Cell,
     folder: Path,
     dataset: Dataset,
+    lanes: Environment,
     asked: Asked,
     progress: Callable[[int, int], None],
     scored: Callable[[float], None],
     report: Callable[[str], None],
 ) -> None:
     settings = cell.settings
-    program = build(cell.algorithm, cell.config, cell.world.spec)
-    lanes = cell.world.make(len(settings.seeds) * settings.num_episodes, None)
+    program = build(cell.algorithm, cell.config, lanes.spec)
+    phases = program.algorithm.phases
+    _require_rows(cell, phases, dataset)
     states = program.init(stream(settings.seeds, INIT), statistics(dataset))
     first_phase, first_step = 0, 0
     written = records.Records(folder, settings.seeds)
     loaded = checkpoint.load(folder / "checkpoint", states, report)
-    phases = program.algorithm.phases
     offsets = np.cumsum([0] + [phase.num_steps for phase in phases]).tolist()
     total = offsets[-1]
     if loaded is not None:
@@ -325,7 +345,8 @@ def _train(
                 if len(written.lost) == len(settings.seeds):
                     raise _diverged(cell, written.lost)
                 report(f"{_diverged(cell, {seed: loss})}; the other seeds go on")
-                states = _without(states, settings.seeds.index(seed))
+                others = [i for i, s in enumerate(settings.seeds) if s not in written.lost]
+                states = _without(states, settings.seeds.index(seed), others[0])
             stop = asked()
             if now % settings.eval_interval == 0:
                 returns, lengths, paths = _play(cell, program, states, lanes)
@@ -351,9 +372,24 @@ def _diverged(cell: Cell, lost: dict[int, records.Loss]) -> Diverged:
     return Diverged(f"{metric} of {cell.name}, seed {seed}, is {value} by step {step:,}{others}")
 
 
-def _without(states: core.State, index: int) -> core.State:
-    """``states`` with those of one seed at zero, so that no NaN reaches the physics."""
-    return jax.tree.map(lambda leaf: leaf.at[index].set(0), states)
+def _without(states: core.State, index: int, other: int) -> core.State:
+    """``states`` with another seed's in place of one's, so that no NaN reaches the physics."""
+    return jax.tree.map(lambda leaf: leaf.at[index].set(leaf[other]), states)
+
+
+def _require_rows(cell: Cell, phases: tuple[core.Phase, ...], dataset: Dataset) -> None:
+    """Fail now rather than after the first phases; a draw from no rows would give zeros.
+
+    Raises:
+        Fault: a phase has no rows to learn from.
+    """
+    for number, phase in enumerate(phases, start=1):
+        if not all(len(leaf) for leaf in jax.tree.leaves(phase.view(dataset))):
+            raise Fault(
+                f"{cell.name} has no rows to learn from in phase {number} of {len(phases)}: none "
+                f"of the {dataset.num_rows:,} rows of {len(dataset.episode_ends):,} episodes is "
+                "of use to it; give it longer episodes, or leave the method out"
+            )
 
 
 def _play(
@@ -364,7 +400,8 @@ def _play(
     shown = min(records.TRACKS, settings.num_episodes)
     seen: list[Array] = []
     watch = lambda observations: seen.append(observations[:shown, :2].copy())
-    played = evaluate(program, states, lanes, settings.seeds, settings.num_episodes, watch)
+    with naming(cell.task.name, cell.world.gymnasium_id):
+        played = evaluate(program, states, lanes, settings.seeds, settings.num_episodes, watch)
     return *played, np.stack(seen, axis=1)
 
 

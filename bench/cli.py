@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import os
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -15,11 +14,12 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from envs.types import InputError
+from bench import devices, interrupt, terminal
+from envs.types import Fault, InputError
 
 # Commands import what they need when they run: `table` and `list` must not wait for JAX.
 
-EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
+EXIT_FAILED, EXIT_USAGE = 1, 2
 
 Names = tuple[str, ...]
 
@@ -198,19 +198,27 @@ class Command(NamedTuple):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
+    terminal.prepare()
     try:
-        return _dispatch(list(sys.argv[1:] if arguments is None else arguments))
+        status = _dispatch(list(sys.argv[1:] if arguments is None else arguments))
+        sys.stdout.flush()
+        return status
     except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
+        terminal.say(f"error: {error}")
+        return EXIT_USAGE
+    except Fault as error:
+        terminal.say(f"error: {error}")
+        return EXIT_FAILED
+    except ValueError as error:
+        if not devices.is_about_a_setting(error):
+            raise
+        terminal.say(f"error: JAX refuses a setting: {error}; unset or mend that variable")
         return EXIT_USAGE
     except KeyboardInterrupt as stopped:
         where = f" ({stopped})" if str(stopped) else ""
-        print(f"stopped{where}; the same command goes on from there", file=sys.stderr)
-        return EXIT_INTERRUPTED
-    except BrokenPipeError:
-        # The reader of our output went away, as `| head` does.
-        with contextlib.suppress(OSError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        terminal.say(f"stopped{where}; the same command goes on from there")
+        return interrupt.status()
+    except BrokenPipeError:  # the reader of our output went away, as `| head` does
         return EXIT_FAILED
     except OSError as error:
         from bench.results import CANNOT_WRITE
@@ -218,12 +226,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if error.errno not in CANNOT_WRITE:
             raise
         place = f" {error.filename}" if error.filename else ""
-        print(
+        terminal.say(
             f"error: cannot write{place}: {error.strerror}; mend that and run the same command: "
-            "it goes on from the last checkpoint",
-            file=sys.stderr,
+            "it goes on from the last checkpoint"
         )
         return EXIT_FAILED
+    finally:
+        terminal.leave()
 
 
 def _dispatch(arguments: list[str]) -> int:
@@ -331,7 +340,8 @@ def _audit(args: AuditArgs) -> int:
         (task, source), version = resolve(args.dataset, args.source), args.environment
     usual = get_profile(args.profile).sizes[task.family].scale
     scale = choose_scale(source, args.scale, usual)
-    found = baselines.audited(task, source, scale, version, load(task, source, scale))
+    with terminal.reserved_output() if args.json else contextlib.nullcontext():
+        found = baselines.audited(task, source, scale, version, load(task, source, scale))
     if drafted is not None:
         task, found = audits.on_proposed_scale(found, task)
     found |= audits.conclusions(found, task)
@@ -409,6 +419,7 @@ def _train(arguments: list[str]) -> int:
         version=run.environment,
         insist=run.insist,
     )
+    devices.describe()
     _have_data([planned], Bars)
     _prepare(run.results)
     with Bars("cells", 1) as bars, asked_to_stop() as asked:
@@ -427,9 +438,17 @@ def _train(arguments: list[str]) -> int:
 
 
 def _grid(args: GridArgs) -> int:
+    from bench.display import Bars, JsonLines
+
+    if not args.json_lines:
+        return _run_grid(args, Bars)
+    with terminal.reserved_output() as stream:
+        return _run_grid(args, partial(JsonLines, stream=stream))
+
+
+def _run_grid(args: GridArgs, display: Callable[[str, int], Any]) -> int:
     from algos.registry import TABLE1, get_algorithm
     from bench import grid, workers
-    from bench.display import Bars, JsonLines
     from bench.profiles import get_profile
     from envs.datasets import DEFAULT_SOURCE, get_source, resolve
 
@@ -459,7 +478,7 @@ def _grid(args: GridArgs) -> int:
         for task, _ in resolved
         for algorithm in algorithms
     ]
-    display = JsonLines if args.json_lines else Bars
+    devices.describe()
     _have_data(planned, display)
     _prepare(args.results)
     num_workers = workers.default_number() if args.workers is None else args.workers
@@ -476,9 +495,10 @@ def _grid(args: GridArgs) -> int:
 
 def _prepare(results_folder: Path) -> None:
     """Set up what all cells share; fail now rather than after minutes of work."""
-    from bench.train import keep_compiled_programs
+    from bench.programs import keep_compiled_programs, tidy
 
     results_folder.mkdir(parents=True, exist_ok=True)
+    tidy()
     keep_compiled_programs()
 
 
@@ -487,7 +507,7 @@ def _have_data(planned: Sequence[Any], display: Callable[[str, int], Any]) -> No
 
     A file that cannot be used is thus refused before anything is written, and not hours later.
     """
-    from bench.cell import load_once
+    from bench.cell import load_once, make_lanes
     from envs.behaviour.recipes import Recipe
     from envs.datasets import require_trust
     from envs.datasets.regenerated import dataset_folder
@@ -505,8 +525,16 @@ def _have_data(planned: Sequence[Any], display: Callable[[str, int], Any]) -> No
         return
     with display("datasets", len(found)) as shown:
         for cell in found:
-            shown.started(cell.task.name)
-            shown.finished(cell.task.name, f"{load_once(cell).num_rows:,} rows")
+            name = cell.task.name
+            shown.started(name)
+            try:
+                make_lanes(cell, 1).close()
+            except Fault as fault:
+                if len(found) == 1:
+                    raise
+                shown.failed(name, str(fault))  # as each of its cells will; others can be run
+                continue
+            shown.finished(name, f"{load_once(cell).num_rows:,} rows")
 
 
 def _table(args: TableArgs) -> int:

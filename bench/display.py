@@ -6,7 +6,7 @@ import json
 import sys
 import time
 from types import TracebackType
-from typing import Any, NamedTuple, Protocol, Self
+from typing import Any, NamedTuple, Protocol, Self, TextIO
 
 from rich.console import Console
 from rich.progress import (
@@ -145,16 +145,17 @@ class _RateColumn(ProgressColumn):
 
 
 class JsonLines:
-    """A `Display` of a JSON object a line on standard output; a context manager.
+    """A `Display` of a JSON object a line; a context manager.
 
     Each has ``event`` (the name of a method of `Display`, or at last ``end``), ``seconds`` since
     the start by a clock that never goes back, and what the method is told.
     """
 
-    def __init__(self, unit: str, total: int) -> None:
-        """``total`` parts, which ``unit`` names, such as ``cells``."""
+    def __init__(self, unit: str, total: int, stream: TextIO | None = None) -> None:
+        """``total`` parts, which ``unit`` names; to standard output, or to ``stream``."""
         self._start = time.monotonic()
         self._unit, self._total = unit, total
+        self._stream = sys.stdout if stream is None else stream
         self._ended = {"finished": 0, "failed": 0}
 
     def __enter__(self) -> Self:
@@ -199,6 +200,6 @@ class JsonLines:
 
     def _write(self, event: str, **told: Any) -> None:
         seconds = round(time.monotonic() - self._start, 3)
-        line = json.dumps({"event": event, "seconds": seconds} | told, ensure_ascii=False)
-        sys.stdout.write(f"{line}\n")
-        sys.stdout.flush()
+        line = json.dumps({"event": event, "seconds": seconds} | told)
+        self._stream.write(f"{line}\n")
+        self._stream.flush()

@@ -19,6 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from algos.registry import get_algorithm
+from bench import devices
 from bench.cell import PACKAGES
 from bench.profiles import PROFILES
 from bench.train import EVAL, INIT, TRAIN, build, stream
@@ -50,18 +51,29 @@ def examine(results_folder: Path) -> list[Finding]:
     Args:
         results_folder: where results would go.
     """
-    looks: tuple[Callable[[], Finding], ...] = (
-        _python,
-        _packages,
-        _accelerators,
-        _settings,
-        _threads,
-        _data,
-        lambda: _disk(results_folder),
-        _simulator,
-        _learning,
-    )
-    return [look() for look in looks]
+    looks: dict[str, Callable[[], Finding]] = {
+        "Python": _python,
+        "packages": _packages,
+        "devices": _accelerators,
+        "settings": _settings,
+        "threads": _threads,
+        "data": _data,
+        "disk": lambda: _disk(results_folder),
+        "simulator": _simulator,
+        "self-test": _learning,
+    }
+    return [_look(what, look) for what, look in looks.items()]
+
+
+def _look(what: str, look: Callable[[], Finding]) -> Finding:
+    """What ``look`` finds; an error of whatever kind is a finding and stops no other look."""
+    try:
+        return look()
+    except InputError as error:
+        return Finding(WRONG, what, str(error))
+    except Exception as error:
+        lines = str(error).strip().splitlines() or [""]
+        return Finding(WRONG, what, f"{type(error).__name__}: {lines[0][:200]}")
 
 
 def _python() -> Finding:
@@ -99,9 +111,7 @@ def _packages() -> Finding:
 
 
 def _accelerators() -> Finding:
-    devices = jax.devices()
-    kinds = sorted({f"{device.platform} {device.device_kind}" for device in devices})
-    return Finding(OK, "devices", f"{len(devices)}: {', '.join(kinds)}")
+    return Finding(OK, "devices", devices.describe())
 
 
 def _settings() -> Finding:
@@ -175,6 +185,7 @@ def _simulator() -> Finding:
 def _learning() -> Finding:
     """10%BC on data of which a tenth is good, twice: the good action is known, so is the repeat."""
     start = time.monotonic()
+    devices.describe()
     dataset, spec = toy.mixed_quality()
     config = PROFILES["smoke"].sizes["locomotion"].resize(get_algorithm("bc_10pct").default)
     program = build("bc_10pct", config, spec)

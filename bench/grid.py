@@ -192,4 +192,4 @@ def _record_failure(cell: Cell, results_folder: Path, error: Exception) -> str:
     folder = cells.folder_of(cell, results_folder)
     results.write_text(folder / "FAILED", "".join(traceback.format_exception(error)))
     reason = str(error).strip().splitlines() or [type(error).__name__]
-    return f"{cell.name} failed: {reason[0][:200]} (traceback: {folder / 'FAILED'})"
+    return f"{cell.name} failed: {reason[0][:500]} (traceback: {folder / 'FAILED'})"

@@ -20,7 +20,7 @@ SCORE_COLUMNS = ("task", "algorithm", "seed", "step", "episode", "return", "leng
 # Where a maze's episode went: one row per point of it that is kept, x and y in metres.
 TRACK_COLUMNS = ("task", "algorithm", "seed", "episode", "step", "x", "y")
 _NUMBERS = ("seed", "step", "episode", "return", "length", "value", "x", "y")
-_LARGEST = 1e12  # no return, step or length comes near it; a loss ("value") may be NaN
+LARGEST = 1e12  # no return, step or length comes near it; a loss ("value") may be NaN
 
 # What every cell's provenance must have, whoever wrote it: types, or the words allowed.
 _FACTS = {
@@ -103,7 +103,7 @@ def read_rows(path: Path, columns: Iterable[str]) -> pd.DataFrame:
         raise InputError(f"{path} lacks the column {missing[0]!r}; restore or delete the file")
     for column in set(columns) & set(_NUMBERS):
         sound = rows[column].dtype.kind in "if" and (
-            column == "value" or (rows[column].abs() < _LARGEST).all()
+            column == "value" or (rows[column].abs() < LARGEST).all()
         )
         if len(rows) and not sound:
             raise InputError(f"{path} holds no numbers in {column!r}; restore or delete the file")

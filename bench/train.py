@@ -7,10 +7,8 @@ no random state is carried, every key is folded from (seed, purpose, step).
 from __future__ import annotations
 
 import functools
-import os
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -116,13 +114,6 @@ class Program(NamedTuple):
     runs: tuple[Run, ...]
     reset: Callable[[jax.Array, jax.Array], core.Carry]
     act: Callable[..., tuple[jax.Array, core.Carry]]
-
-
-def keep_compiled_programs() -> None:
-    """Compile each program once on this machine: all processes share a folder of them."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "rl-or-bc" / "xla"
-    jax.config.update("jax_compilation_cache_dir", str(cache))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 
 
 def seed_sharding(num_seeds: int) -> NamedSharding:

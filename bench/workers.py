@@ -26,7 +26,7 @@ from bench.cell import Cell
 from bench.display import Display
 from bench.interrupt import Asked
 from bench.processes import SPAWN, Flag, passed_on, settle
-from bench.train import keep_compiled_programs
+from bench.programs import keep_compiled_programs
 from envs.simulate import num_processors
 
 BYTES_PER_WORKER = 2 << 30  # JAX, compiled programs and one dataset

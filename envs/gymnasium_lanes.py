@@ -163,8 +163,8 @@ class GymnasiumLanes:
             if step is not None:
                 failed = f", step {step} of an episode" if step else ", reset"
             raise EnvironmentFault(
-                f"environment {self._id}{failed}: {reason}", lane=lane, step=step
-            ) from None
+                f"environment {self._id}{failed}: {reason}", lane=lane, step=step, reason=reason
+            ) from error
 
 
 class ActionRange:

@@ -180,7 +180,7 @@ class Locomotion:
         return self._observations()
 
     def close(self) -> None:
-        """See ``envs.types.Environment``."""
+        """End the simulator's threads; see ``envs.types.Environment``."""
         self._simulator.close()
 
     def _observations(self) -> Array:

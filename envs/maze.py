@@ -122,7 +122,7 @@ class Maze:
         return self._simulator.states()
 
     def close(self) -> None:
-        """See ``envs.types.Environment``."""
+        """End the simulator's threads; see ``envs.types.Environment``."""
         self._simulator.close()
 
 

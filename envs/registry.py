@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import difflib
 import functools
@@ -34,9 +35,8 @@ class World(NamedTuple):
     @property
     def spec(self) -> EnvSpec:
         """Sizes of observations, actions and goals, and the time limit."""
-        lanes = self.make(1, 1)
-        lanes.close()
-        return lanes.spec
+        with contextlib.closing(self.make(1, 1)) as lanes:
+            return lanes.spec
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -242,4 +242,5 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> InputError:
 
 @functools.cache
 def _spec(task: Task) -> EnvSpec:
-    return World(task.gymnasium_id, task.make_environment).spec
+    with contextlib.closing(task.make_environment(num_envs=1, num_threads=1)) as lanes:
+        return lanes.spec

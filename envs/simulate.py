@@ -93,7 +93,7 @@ class Simulator:
             job.result()
 
     def close(self) -> None:
-        """End the threads; no step may follow."""
+        """End the threads; there are no more steps."""
         if self._pool is not None:
             self._pool.shutdown()
 

@@ -33,12 +33,28 @@ class EnvironmentFault(InputError):
     Attributes:
         lane: which of the environments that are stepped together, if it is one of them.
         step: which step of the lane's episode, from 1; 0 is the reset.
+        reason: what went wrong, without the environment's name and the step.
     """
 
-    def __init__(self, message: str, *, lane: int | None = None, step: int | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        lane: int | None = None,
+        step: int | None = None,
+        reason: str = "",
+    ) -> None:
         """Take the ``message``, which names the environment, and where it happened."""
         super().__init__(message)
-        self.lane, self.step = lane, step
+        self.lane, self.step, self.reason = lane, step, reason
+
+
+class Fault(Exception):
+    """One cell cannot be finished, others can: its message is one line that says why."""
+
+    def __init__(self, message: str) -> None:
+        """Join the lines of ``message``."""
+        super().__init__(" ".join(message.splitlines()))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -131,6 +147,9 @@ class Environment(Protocol):
         Returns:
             observations ``[N, O]``, rewards ``[N]`` and terminations ``[N]``; rows of lanes that
             are not active repeat their last observation, with reward 0 and no termination.
+
+        Raises:
+            LaneError: the environment of one lane raised an error, where the lanes know which.
         """
         ...
 
@@ -155,5 +174,5 @@ class Environment(Protocol):
         ...
 
     def close(self) -> None:
-        """Free what the lanes hold beside memory; nothing else may be called afterwards."""
+        """Let go of processes, windows and threads; the lanes are not used again."""
         ...

@@ -3,6 +3,8 @@
 import errno
 import io
 import json
+import os
+import signal
 
 import pandas as pd
 import pytest
@@ -10,6 +12,7 @@ from score_files import write_scores
 
 from bench import cell as cells
 from bench import checkpoint, cli
+from bench.interrupt import asked_to_stop
 
 
 def test_help_lists_every_command(capsys):
@@ -144,14 +147,34 @@ def test_a_full_disk_is_one_line_and_keeps_what_there_is(datasets, tmp_path, mon
     assert cli.main(arguments) == 0
 
 
-def test_ctrl_c_ends_with_130(datasets, tmp_path, monkeypatch, capsys):
-    def stop(*_):
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
+def test_a_signal_to_stop_is_the_exit_status(
+    number, status, datasets, tmp_path, monkeypatch, capsys
+):
+    def stop(cell, folder, dataset, lanes, asked, *_):
+        os.kill(os.getpid(), number)
+        assert asked()
         raise cells.Interrupted("hopper-medium/bc stopped at step 100 of 200")
 
     monkeypatch.setattr(cells, "_train", stop)
     arguments = ["train", "bc", "hopper-medium", "--profile", "smoke", "--results", str(tmp_path)]
-    assert cli.main(arguments) == 130
+    assert cli.main(arguments) == status
     assert "stopped at step 100 of 200" in capsys.readouterr().err
+
+
+def test_a_signal_that_nohup_ignores_stays_ignored(monkeypatch):
+    previous = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with asked_to_stop() as asked:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert not asked()
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert asked()
+            assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, previous)
 
 
 def test_table_check_fails_when_a_table_is_stale(datasets, tmp_path, capsys):

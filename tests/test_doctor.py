@@ -1,5 +1,9 @@
 """The doctor finds what would make numbers wrong, and says nothing else is."""
 
+import os
+import subprocess
+import sys
+
 import jax
 import numpy as np
 import pytest
@@ -94,3 +98,59 @@ def test_a_half_written_dataset_is_wrong(monkeypatch, tmp_path):
     finding = doctor._data()
     assert finding.verdict == WRONG
     assert "half written" in finding.text
+
+
+def test_an_error_of_one_look_is_a_finding_and_the_others_go_on(tmp_path, monkeypatch):
+    looks = ("_data", "_simulator", "_learning", "_disk")
+    for name in looks:
+        monkeypatch.setattr(doctor, name, lambda *_: {}["two\nlines"])
+    found = doctor.examine(tmp_path)
+    assert len(found) == 9
+    wrong = {finding.what for finding in found if finding.text.startswith("KeyError: ")}
+    assert wrong == {"data", "simulator", "self-test", "disk"}
+    assert all("\n" not in finding.text for finding in found)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [("JAX_PLATFORMS", "cuda"), ("JAX_PLATFORMS", "nonsense"), ("JAX_PLATFORM_NAME", "cuda")],
+)
+def test_a_device_that_is_not_there_is_one_line_that_names_the_variable(
+    variable, value, tmp_path, monkeypatch
+):
+    environment = os.environ | {variable: value, "CUDA_VISIBLE_DEVICES": ""}
+    environment |= {"MINARI_DATASETS_PATH": str(tmp_path)}
+    run = lambda *words: subprocess.run(
+        [sys.executable, "-m", "bench", *words, "--results", str(tmp_path / "results")],
+        env=environment,
+        cwd=doctor.LOCK.parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    done = run("train", "bc", "hopper-medium", "--profile", "smoke")
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"error: JAX finds no device for {variable}={value} (")
+    assert f"; unset {variable}, or install what the device needs" in line
+    assert not list(tmp_path.iterdir())
+    if value == "cuda" and variable == "JAX_PLATFORMS":
+        done = run("doctor")
+        assert done.returncode == 1
+        assert done.stderr == ""
+        verdicts = {line[7:17].strip(): line[:6].strip() for line in done.stdout.splitlines()}
+        wrong = {what for what, verdict in verdicts.items() if verdict == WRONG}
+        assert (len(verdicts), wrong) == (9, {"devices", "self-test"})
+
+
+def test_a_setting_that_jax_does_not_know_is_one_line():
+    command = [sys.executable, "-m", "bench", "list", "algorithms"]
+    environment = os.environ | {"JAX_ENABLE_X64": "maybe"}
+    root = doctor.LOCK.parent
+    done = subprocess.run(
+        command, env=environment, cwd=root, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("error: JAX refuses a setting: ")
+    assert "JAX_ENABLE_X64" in line

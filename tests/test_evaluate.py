@@ -3,12 +3,13 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from algos import core
 from bench.evaluate import episode_seeds, evaluate
 from bench.train import Program
 from envs.registry import get_task
-from envs.types import EnvSpec
+from envs.types import EnvironmentFault, EnvSpec, Fault
 
 
 class Countdown:
@@ -99,3 +100,54 @@ def test_the_same_policy_scores_the_same_twice_and_on_any_number_of_threads():
     for returns, lengths in played[1:]:
         np.testing.assert_array_equal(returns, played[0][0])
         np.testing.assert_array_equal(lengths, played[0][1])
+
+
+def still(state, carry, observation, reward):
+    return jnp.stack([0.0 * observation[0], state]), carry
+
+
+class Broken(Countdown):
+    """In lane 4, which is episode 1 of the second seed, something is not as it should be."""
+
+    def __init__(self, fault):
+        super().__init__(6)
+        self.fault = fault
+
+    def step(self, actions, active):
+        observations, rewards, ends = super().step(actions, active)
+        if self.time[4] == 2:
+            if self.fault == "lane":
+                raise EnvironmentFault("x", lane=4, step=2, reason="out of fuel")
+            if self.fault == "all":
+                raise RuntimeError
+            numbers = {"reward": (rewards, 4), "observation": (observations, (4, 0))}
+            array, place = numbers[self.fault]
+            array[place] = np.nan
+        return observations, rewards, ends
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        ("lane", "step: out of fuel (seed 7, episode 1, step 2)"),
+        ("all", "step raised RuntimeError (step 2)"),
+        ("reward", "reward is nan (seed 7, episode 1, step 2)"),
+        ("observation", "observation is nan (seed 7, episode 1, step 2)"),
+    ],
+)
+def test_a_fault_of_the_environment_has_a_place(fault, message):
+    with pytest.raises(Fault) as raised:
+        evaluate(program(still), jnp.zeros(2), Broken(fault), [3, 7], 3)
+    assert str(raised.value) == message
+
+
+def test_a_policy_whose_actions_are_no_numbers_is_not_scored():
+    with pytest.raises(Fault, match=r"action of the policy is nan \(seed 7, episode 0, step 1\)"):
+        evaluate(program(still), jnp.array([0.0, jnp.nan]), Countdown(6), [3, 7], 3)
+
+
+def test_a_return_that_no_table_takes_is_refused_where_it_arises(monkeypatch):
+    monkeypatch.setattr("bench.evaluate.LARGEST", 1.0)
+    one = lambda state, carry, observation, reward: (jnp.stack([state, state]), carry)
+    with pytest.raises(Fault, match=r"return is 1 \(seed 3, episode 0, step 2\)"):
+        evaluate(program(one), jnp.full(2, 0.5), Countdown(6), [3, 7], 3)

@@ -405,6 +405,88 @@ def test_pauses_grow_until_nothing_comes_five_times_in_a_row(server, monkeypatch
     assert pauses == [1.0, 2.0, 4.0, 8.0]
 
 
+def trickle(pause, closes):
+    """Sends a byte at a time, or in a connection, and lets ``pause`` seconds go by on its clock."""
+
+    def behave(request, content, offset, number):
+        span = f"bytes {offset}-{len(content) - 1}/{len(content)}"
+        given = {"Content_Length": str(len(content) - offset)}
+        if offset:
+            given |= {"Content_Range": span}
+        request.send(206 if offset else 200, b"", **given)
+        for byte in content[offset : offset + 1 if closes else None]:
+            request.server.now += pause
+            request.wfile.write(bytes([byte]))
+            request.wfile.flush()
+            threading.Event().wait(0.001)
+
+    return behave
+
+
+@pytest.mark.parametrize("size_is_published", [True, False])
+def test_a_byte_a_second_is_not_waited_for_and_is_kept(
+    size_is_published, server, monkeypatch, capsys
+):
+    if not size_is_published:
+        published(monkeypatch, None, None)
+    server.now, server.behave = 0.0, trickle(1.0, closes=False)
+    monkeypatch.setattr(download, "monotonic", lambda: server.now)
+    assert run(server) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "sends fewer than 1,000 bytes a second" in line
+    kept = partial().read_bytes()
+    assert f"the {len(kept):,} bytes that came are kept: run the same command to go on" in line
+    assert 0 < len(kept) < 300
+    assert server.content.startswith(kept)
+    server.behave = whole
+    assert run(server) == 0
+    assert server.asked[-1][1] == len(kept)
+    assert d4rl.path_of(TASK).read_bytes() == server.content
+
+
+def test_a_byte_a_connection_is_given_up_after_five(server, monkeypatch, capsys):
+    server.now, server.behave = 0.0, trickle(0.0, closes=True)
+    monkeypatch.setattr(download, "monotonic", lambda: server.now)
+    assert run(server) == 2
+    assert "the connection ended at byte 5 of" in capsys.readouterr().err
+    assert len(server.asked) == download.NUM_TRIES
+
+
+def test_headers_without_end_are_not_waited_for(server, monkeypatch, capsys):
+    def behave(request, content, offset, number):
+        request.send_response(200)
+        while not given_up.wait(0.01):
+            request.send_header("X-More", "x")
+            request.flush_headers()
+
+    given_up = threading.Event()
+    server.behave = behave
+    monkeypatch.setattr(download, "RATE_SECONDS", 0.1)
+    try:
+        assert run(server) == 2
+    finally:
+        given_up.set()
+    assert "cannot be reached (no answer within 0.1 s)" in capsys.readouterr().err
+    assert files() == []
+
+
+@pytest.mark.parametrize("announced", [True, False])
+def test_without_a_published_size_no_more_than_a_bound_is_taken(
+    announced, server, monkeypatch, capsys
+):
+    published(monkeypatch, None, None)
+    monkeypatch.setattr(download, "MAX_BYTES", len(server.content) - 1)
+    if not announced:
+        server.behave = lambda request, content, *_: request.send(200, content, Content_Length=None)
+    assert run(server) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "1,000,000,000 that are taken of a file whose size is not published" in line
+    assert "put the file at" in line
+    assert files() == []
+    monkeypatch.setattr(download, "MAX_BYTES", len(server.content))
+    assert run(server) == 0
+
+
 def test_progress_is_told_in_bytes(server):
     told = []
     assert d4rl.fetch(TASK, server.address, False, lambda *numbers: told.append(numbers))

@@ -174,7 +174,7 @@ def test_a_worker_that_is_killed_for_its_memory_takes_its_own_cell_alone_with_it
     assert sorted(done.parent.parent.name for done in tmp_path.rglob("DONE")) == ["bc", "bc_10pct"]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_to_all_checkpoints_what_every_worker_runs(datasets, tmp_path, number):
     planned = []
     for task in ("hopper-medium", "antmaze-umaze"):

@@ -12,6 +12,7 @@ clip velocities, those of ``infos/qvel`` are taken; rows without them are left o
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -20,7 +21,7 @@ import numpy as np
 from envs.datasets.checks import rows_that_differ
 from envs.registry import Task, World
 from envs.scores import normalized_score
-from envs.types import Array, Dataset
+from envs.types import Array, Dataset, Environment
 
 States = Callable[[Array], Array | None]
 
@@ -102,12 +103,27 @@ def replay(dataset: Dataset, world: World, states: States | None = None) -> dict
     rows = np.unique(np.linspace(0, dataset.num_rows - 1, NUM_REPLAYED).astype(np.int64))
     shown = states(rows) if states else None
     if shown is None:
-        single = world.make(1, 1)
-        rows = rows[single.restorable(dataset.observations[rows])]
-        single.close()
+        with contextlib.closing(world.make(1, 1)) as one:
+            rows = rows[one.restorable(dataset.observations[rows])]
         shown = dataset.observations[rows]
-    lanes = world.make(_LANES if len(rows) else 1, None)
-    paid = lanes.spec.goal_dim == 0
+    with contextlib.closing(world.make(_LANES if len(rows) else 1, None)) as lanes:
+        found = _replay(dataset, rows, shown, lanes)
+        paid = lanes.spec.goal_dim == 0
+    joined = {name: np.concatenate(parts) if parts else None for name, parts in found.items()}
+    disagree = joined["end"]
+    return {
+        "rows": len(rows),
+        "state": _spread(joined["state"]),
+        "observation": _spread(joined["observation"]),
+        "reward": _spread(joined["reward"]) if paid else None,
+        "terminations": int(disagree.sum()) if paid and disagree is not None else None,
+    }
+
+
+def _replay(
+    dataset: Dataset, rows: Array, shown: Array, lanes: Environment
+) -> dict[str, list[Array]]:
+    """Differences of state, observation, reward and end, in blocks of a lane each."""
     found: dict[str, list[Array]] = {"state": [], "observation": [], "reward": [], "end": []}
     for start in range(0, len(rows), _LANES):
         part = rows[start : start + _LANES]
@@ -119,16 +135,7 @@ def replay(dataset: Dataset, world: World, states: States | None = None) -> dict
         found["observation"].append(_farthest(after[own], dataset.next_observations[part]))
         found["reward"].append(np.abs(rewards[own] - dataset.rewards[part]))
         found["end"].append(ends[own] != dataset.terminations[part])
-    lanes.close()
-    joined = {name: np.concatenate(parts) if parts else None for name, parts in found.items()}
-    disagree = joined["end"]
-    return {
-        "rows": len(rows),
-        "state": _spread(joined["state"]),
-        "observation": _spread(joined["observation"]),
-        "reward": _spread(joined["reward"]) if paid else None,
-        "terminations": int(disagree.sum()) if paid and disagree is not None else None,
-    }
+    return found
 
 
 def num_duplicates(dataset: Dataset) -> int:

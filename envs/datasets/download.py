@@ -7,12 +7,14 @@ import fcntl
 import hashlib
 import http.client
 import os
+import threading
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from io import BufferedRandom
 from pathlib import Path
-from time import sleep
+from queue import Empty, Queue
+from time import monotonic, sleep
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
@@ -20,9 +22,15 @@ import h5py
 
 from envs.types import InputError
 
-NUM_TRIES = 5  # in a row that bring not one byte
+NUM_TRIES = 5  # in a row that bring fewer than MIN_RATE bytes a second
 TIMEOUT = 30.0  # seconds without a byte
-BLOCK = 1 << 18  # bytes between two reports
+BLOCK = 1 << 18  # bytes at most between two reports
+MIN_RATE = 1000  # bytes a second, over any RATE_SECONDS of a connection
+RATE_SECONDS = 60.0
+# Where no size is published; the largest file of D4RL has half as many bytes.
+MAX_BYTES = 1_000_000_000
+
+_BOUND = f"the {MAX_BYTES:,} that are taken of a file whose size is not published"
 
 Progress = Callable[[int, int], None]
 
@@ -134,9 +142,12 @@ class Download:
             if self._num_bytes is not None and before > self._num_bytes:
                 before = file.truncate(0)
             try:
+                start = monotonic()
                 self._receive_rest(file, before, progress)
             except _Cut as cut:
-                tries = 0 if file.seek(0, os.SEEK_END) > before else tries + 1
+                received = file.seek(0, os.SEEK_END) - before
+                useful = received > MIN_RATE * max(1.0, monotonic() - start)
+                tries = 0 if useful else tries + 1
                 if tries == NUM_TRIES:
                     file.flush()
                     self._fail(f"{self._address} cannot be reached ({cut})")
@@ -150,7 +161,7 @@ class Download:
         if offset:
             request.add_header("Range", f"bytes={offset}-")
         try:
-            response = _OPENER.open(request, timeout=TIMEOUT)
+            response = _open(request)
         except urllib.error.HTTPError as error:
             self._refused(error, file)
             return
@@ -162,6 +173,7 @@ class Download:
             if offset and response.status != http.HTTPStatus.PARTIAL_CONTENT:
                 offset = file.truncate(0)  # the server cannot resume and starts again
             total = self._total(response, offset)
+            rate = _Rate()
             while block := _read(response):
                 file.write(block)
                 offset += len(block)
@@ -169,6 +181,15 @@ class Download:
                 if total is not None and offset > total:
                     file.truncate(0)
                     self._fail(f"{self._address} sends more than {total:,} bytes")
+                if total is None and offset > MAX_BYTES:
+                    file.truncate(0)
+                    self._fail(f"{self._address} sends more than {_BOUND}")
+                if rate.is_low(len(block)):
+                    file.flush()
+                    self._fail(
+                        f"{self._address} sends fewer than {MIN_RATE:,} bytes a second; the "
+                        f"{offset:,} bytes that came are kept: run the same command to go on"
+                    )
         if total is not None and offset < total:
             raise _Cut(f"the connection ended at byte {offset:,} of {total:,}")
 
@@ -187,6 +208,8 @@ class Download:
                 f"{self._address} serves {total:,} bytes, the published file has "
                 f"{self._num_bytes:,}: it is another file"
             )
+        if self._num_bytes is None and total is not None and total > MAX_BYTES:
+            self._fail(f"{self._address} has {total:,} bytes, more than {_BOUND}")
         return self._num_bytes if self._num_bytes is not None else total
 
     def _refused(self, error: urllib.error.HTTPError, file: BufferedRandom) -> None:
@@ -245,9 +268,51 @@ def address_below(mirror: str, path: str) -> str:
     return f"{mirror.rstrip('/')}/{path}"
 
 
-def _read(response: Any) -> bytes:
+class _Rate:
+    """Whether a connection is too slow to be waited for."""
+
+    def __init__(self) -> None:
+        """Start to measure."""
+        self._since, self._received = monotonic(), 0
+
+    def is_low(self, num_bytes: int) -> bool:
+        """Add ``num_bytes`` that have just come; looked at each ``RATE_SECONDS``."""
+        self._received += num_bytes
+        seconds = monotonic() - self._since
+        if seconds < RATE_SECONDS:
+            return False
+        low = self._received < MIN_RATE * seconds
+        self._since, self._received = monotonic(), 0
+        return low
+
+
+def _open(request: urllib.request.Request) -> Any:
+    """The server's answer with its headers, which must come within ``RATE_SECONDS``.
+
+    In a thread of its own, because a timeout of the connection starts again with every byte.
+    """
+    answers: Queue[Any] = Queue()
+
+    def ask() -> None:
+        try:
+            answers.put(_OPENER.open(request, timeout=TIMEOUT))
+        except Exception as error:
+            answers.put(error)
+
+    threading.Thread(target=ask, daemon=True).start()
     try:
-        block: bytes = response.read(BLOCK)
+        answer = answers.get(timeout=RATE_SECONDS)
+    except Empty:
+        raise TimeoutError(f"no answer within {RATE_SECONDS:g} s") from None
+    if isinstance(answer, Exception):
+        raise answer
+    return answer
+
+
+def _read(response: Any) -> bytes:
+    """What there is, at least a byte; empty at the end."""
+    try:
+        block: bytes = response.read1(BLOCK)
     except (http.client.HTTPException, OSError) as error:
         raise _cut(error) from None
     return block

@@ -110,6 +110,7 @@ def read(task: Task, scale: float) -> tuple[Dataset, dict[str, Any]]:
     finally:
         lanes.close()
     check(dataset, lanes.spec, task.data)
+    lanes.close()
     return dataset, facts
 
 
