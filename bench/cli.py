@@ -14,7 +14,9 @@ from typing import Any, NamedTuple
 import tyro
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
+from envs.text import terminal
 from envs.types import InputError
 
 # Commands import what they need when they run: `table` and `list` must not wait for JAX.
@@ -120,6 +122,8 @@ class TableArgs:
     """root of all results"""
     check: bool = False
     """write nothing; fail if a table or a page is not what its scores give"""
+    template: Path | None = None
+    """with --check: the template that FINDINGS.md was made from, where report was given one"""
     format: str | None = None
     """print the tables as md, csv, latex or html and write nothing"""
     source: str | None = None
@@ -150,6 +154,8 @@ class ReportArgs:
     """root of all results"""
     plots: Path | None = None
     """a folder for every picture as SVG and PNG as well"""
+    template: Path | None = None
+    """a template of your own (Jinja) for FINDINGS.md; it gets at the scores alone"""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -203,7 +209,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return EXIT_USAGE
     except KeyboardInterrupt as stopped:
-        where = f" ({stopped})" if str(stopped) else ""
+        where = f" ({terminal(str(stopped))})" if str(stopped) else ""
         print(f"stopped{where}; the same command goes on from there", file=sys.stderr)
         return EXIT_INTERRUPTED
     except BrokenPipeError:
@@ -216,7 +222,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         if error.errno not in CANNOT_WRITE:
             raise
-        place = f" {error.filename}" if error.filename else ""
+        place = f" {terminal(str(error.filename))}" if error.filename else ""
         print(
             f"error: cannot write{place}: {error.strerror}; mend that and run the same command: "
             "it goes on from the last checkpoint",
@@ -339,7 +345,7 @@ def _audit(args: AuditArgs) -> int:
         print(f"{name}: {json.dumps(found[name])}")
     for name, value in found["provenance"].items():
         if name not in ("recipe", "versions"):
-            print(f"{name}: {value if isinstance(value, str) else json.dumps(value)}")
+            print(terminal(f"{name}: {value if isinstance(value, str) else json.dumps(value)}"))
     return 0
 
 
@@ -407,7 +413,7 @@ def _train(arguments: list[str]) -> int:
             report=bars.note,
         )
         bars.finished(planned.name, grid.summary_text(task, cell.read(folder)[0]))
-    print(f"raw returns and provenance: {folder}")
+    print(terminal(f"raw returns and provenance: {folder}"))
     return 0
 
 
@@ -455,7 +461,7 @@ def _grid(args: GridArgs) -> int:
         print()
         _print_scores(folder)
     for line in failures:
-        print(f"error: {line}", file=sys.stderr)
+        print(terminal(f"error: {line}"), file=sys.stderr)
     return EXIT_FAILED if failures else 0
 
 
@@ -507,11 +513,10 @@ def _table(args: TableArgs) -> int:
         return 0
     if args.check:
         stale = [path for f in folders for path in (*table.stale(f), *report.stale(f))]
-        stale += findings.stale(args.results)
+        stale += findings.stale(args.results, args.template)
         for path in stale:
-            print(
-                f"error: {path} is not what its scores give; run: rl-or-bc report", file=sys.stderr
-            )
+            line = f"error: {path} is not what its scores give; run: rl-or-bc report"
+            print(terminal(line), file=sys.stderr)
         return EXIT_FAILED if stale else 0
     for folder in folders:
         table.write(folder)
@@ -553,7 +558,7 @@ def _compare(args: CompareArgs) -> int:
         return 0
     header = ("task", "algorithm", "ours", stats.CONFIDENCE_TEXT, "published", "difference", "")
     for folder, rows in compared.items():
-        print(f"{folder}\n")
+        print(terminal(f"{folder}"), end="\n\n")
         _print_table((*header, "relation"), compare.texts(compare.of_the_post(rows)))
         print(f"\n{compare.summary(rows)}\n")
     return 0
@@ -564,11 +569,11 @@ def _report(args: ReportArgs) -> int:
 
     for folder in _scored(args.results):
         table.write(folder)
-        print(report.write(folder))
+        print(terminal(f"{report.write(folder)}"))
         if args.plots is not None:
             where = args.plots / folder.parent.name / folder.name
-            print(f"{len(report.write_plots(folder, where))} pictures: {where}")
-    print(findings.write(args.results))
+            print(terminal(f"{len(report.write_plots(folder, where))} pictures: {where}"))
+    print(terminal(f"{findings.write(args.results, args.template)}"))
     return 0
 
 
@@ -577,7 +582,7 @@ def _doctor(args: DoctorArgs) -> int:
 
     findings = doctor.examine(args.results)
     for finding in findings:
-        print(f"{finding.verdict:<6} {finding.what:<10} {finding.text}")
+        print(terminal(f"{finding.verdict:<6} {finding.what:<10} {finding.text}"))
     wrong = any(finding.verdict == doctor.WRONG for finding in findings)
     return EXIT_FAILED if wrong else 0
 
@@ -588,9 +593,9 @@ def _print_scores(folder: Path) -> None:
     summary, columns = table.load(folder)
     Console(highlight=False, width=80).print(table.render_text(summary, columns))
     for warning in table.warnings(summary):
-        print(warning)
+        print(terminal(warning))
     print("* offline RL; the other columns imitate. Means over seeds; deviations, published")
-    print(f"scores and notes: {folder / 'table1.md'}\n")
+    print(terminal(f"scores and notes: {folder / 'table1.md'}"), end="\n\n")
 
 
 def _print_table(header: tuple[str, ...], rows: Sequence[tuple[Any, ...]]) -> None:
@@ -599,7 +604,9 @@ def _print_table(header: tuple[str, ...], rows: Sequence[tuple[Any, ...]]) -> No
         numeric = all(isinstance(row[index], int | float) for row in rows)
         grid.add_column(name, justify="right" if numeric else "left", no_wrap=True)
     for row in rows:
-        grid.add_row(*(f"{x:.1f}" if isinstance(x, float) else str(x) for x in row))
+        texts = (f"{x:.1f}" if isinstance(x, float) else terminal(str(x)) for x in row)
+        # Texts, for a table reads strings as markup, in which [red] is a colour.
+        grid.add_row(*map(Text, texts))
     # A terminal that is too narrow wraps lines; cut columns would be worse.
     Console(highlight=False, width=200).print(grid)
 

@@ -3,31 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from html import escape
 from itertools import groupby
 
 import pandas as pd
 
 from bench import table
 from bench.table import Column, Published
+from bench.text import escape_html, escape_latex
+from envs.text import printable
 
 Render = Callable[[pd.DataFrame, dict[str, Column], Published], str]
-
-_LATEX = str.maketrans(
-    {
-        "\\": r"\textbackslash{}",
-        "&": r"\&",
-        "%": r"\%",
-        "$": r"\$",
-        "#": r"\#",
-        "_": r"\_",
-        "{": r"\{",
-        "}": r"\}",
-        "~": r"\textasciitilde{}",
-        "^": r"\textasciicircum{}",
-        "±": r"$\pm$",
-    }
-)
 
 
 def latex(summary: pd.DataFrame, columns: dict[str, Column], published: Published) -> str:
@@ -35,15 +20,15 @@ def latex(summary: pd.DataFrame, columns: dict[str, Column], published: Publishe
 
     Args: as of ``bench.table.layout``.
     """
-    line = lambda cells: " & ".join(str(cell).translate(_LATEX) for cell in cells) + r" \\"
+    line = lambda cells: " & ".join(escape_latex(cell) for cell in cells) + r" \\"
     headings, rules, first = [], [], 2
     for style, group in groupby(column.style for column in columns.values()):
         width = len(list(group))
-        headings.append(rf"\multicolumn{{{width}}}{{c}}{{{style.translate(_LATEX)}}}")
+        headings.append(rf"\multicolumn{{{width}}}{{c}}{{{escape_latex(style)}}}")
         rules.append(rf"\cmidrule(lr){{{first}-{first + width - 1}}}")
         first += width
     lines = [
-        f"% {table.describe(summary)}",
+        f"% {printable(table.describe(summary))}",
         r"% needs \usepackage{booktabs}",
         rf"\begin{{tabular}}{{l{'r' * len(columns)}}}",
         r"\toprule",
@@ -56,14 +41,17 @@ def latex(summary: pd.DataFrame, columns: dict[str, Column], published: Publishe
         if row.family != family:
             lines.append(r"\midrule")
             family = row.family
-        texts = [text.translate(_LATEX) for text in (row.title, *row.texts)]
+        texts = [escape_latex(text) for text in (row.title, *row.texts)]
         if row.kind == "average":
             texts = [rf"\textbf{{{text}}}" for text in texts]
         elif row.kind in ("published", "note"):
             texts = [rf"\textit{{{text}}}" if text else "" for text in texts]
         lines.append(" & ".join(texts) + r" \\")
     lines += [r"\bottomrule", r"\end{tabular}"]
-    return "\n".join([*lines, *(f"% {note}" for note in table.notes(summary, columns))]) + "\n"
+    return (
+        "\n".join([*lines, *(f"% {printable(note)}" for note in table.notes(summary, columns))])
+        + "\n"
+    )
 
 
 def html(summary: pd.DataFrame, columns: dict[str, Column], published: Published) -> str:
@@ -71,7 +59,7 @@ def html(summary: pd.DataFrame, columns: dict[str, Column], published: Published
 
     Args: as of ``bench.table.layout``.
     """
-    tag = lambda name, text, rest="": f"<{name}{rest}>{escape(text)}</{name}>"
+    tag = lambda name, text, rest="": f"<{name}{rest}>{escape_html(text)}</{name}>"
     head = [tag("th", "task", ' scope="col"')]
     for column in columns.values():
         head.append(tag("th", column.title, f' scope="col" class="{_class(column.style)}"'))

@@ -11,14 +11,13 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jinja2
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 
-from bench import compare, plots, results, stats, table
-from bench.plots import Line, Panel, Point
+from bench import compare, package, plots, results, stats, table
+from bench.plots import Figure, Line, Panel, Point
 from bench.table import Column
+from bench.text import finish_html
 from envs.registry import FAMILIES, TASKS
 from envs.types import Array, InputError
 
@@ -27,8 +26,6 @@ LAST_EVALUATIONS = 3  # beside last and best, the mean of so many
 PAGE, PICTURE = "report.html", "dichotomy.svg"
 # Whose tracks the page shows; those of all mazes would make it slow to open on a phone.
 _TRACKS = ("antmaze-medium-play", "pointmaze-medium-play")
-
-TEMPLATES = Path(__file__).parent / "page"
 
 
 class Results(NamedTuple):
@@ -218,17 +215,11 @@ def stale(folder: Path) -> list[Path]:
 
 def _render(found: Results, drawn: dict[str, Figure], folder: Path) -> str:
     families = matrices(found)
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-        keep_trailing_newline=True,
-    )
     compared = compare.compare(found.summary)
     several = any(curve.shape[1] > 1 for curve in found.curves.values())
-    return environment.get_template("page.html.jinja").render(
+    return package.render(
+        "page.html.jinja",
+        finish_html,
         title=f"{folder.parent.name}, {folder.name}",
         columns=_columns(found),
         sides=[
