@@ -231,6 +231,7 @@ def _render(found: Results, drawn: dict[str, Figure], folder: Path) -> str:
         improvements=[_improvements(found, family, scores) for family, scores in families.items()],
         pictures={name: _inline(name, f) for name, f in drawn.items() if _in_page(name)},
         several=several,
+        top=_top(found),
         tracks=[task for task in _TRACKS if task in found.panels],
         description=table.describe(found.summary),
         notes=table.notes(found.summary, found.columns),
@@ -240,6 +241,11 @@ def _render(found: Results, drawn: dict[str, Figure], folder: Path) -> str:
         resamples=f"{stats.NUM_RESAMPLES:,}",
         optimal=f"{stats.OPTIMAL:.0f}",
     )
+
+
+def _top(found: Results) -> int:
+    """Where the bars under scores end: 100, or the next ten above the highest score."""
+    return max(100, 10 * int(np.ceil(found.summary["mean"].max() / 10)))
 
 
 def _columns(found: Results) -> list[dict[str, Any]]:
