@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import io
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -238,7 +239,7 @@ def _dispatch(arguments: list[str]) -> int:
             command, rest = COMMANDS[name], arguments[words:]
             if command.run is _train:  # parses for itself: its options depend on the method
                 return _train(rest)
-            return command.run(tyro.cli(command.arguments, args=rest, prog=f"rl-or-bc {name}"))
+            return command.run(_parse(command.arguments, rest, prog=f"rl-or-bc {name}"))
     if not arguments or arguments[0] in ("-h", "--help"):
         print("usage: rl-or-bc COMMAND [OPTIONS]\n")
         for name, command in COMMANDS.items():
@@ -248,6 +249,19 @@ def _dispatch(arguments: list[str]) -> int:
     from envs.registry import unknown_name
 
     raise unknown_name("command", " ".join(arguments[:1]), COMMANDS)
+
+
+def _parse(kind: Any, arguments: list[str], **options: Any) -> Any:
+    """What ``tyro.cli`` makes of ``arguments``, which it repeats where it refuses one."""
+    if all(map(str.isprintable, arguments)):
+        return tyro.cli(kind, args=arguments, **options)
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said), contextlib.redirect_stdout(said):
+            return tyro.cli(kind, args=arguments, **options)
+    except SystemExit:
+        print(*map(terminal, said.getvalue().split("\n")), sep="\n", file=sys.stderr)
+        raise
 
 
 def _list(args: ListArgs) -> int:
@@ -366,9 +380,7 @@ def _train(arguments: list[str]) -> int:
     prog = "rl-or-bc train"
     if {"-h", "--help"} & set(arguments) and len(arguments) < 3:
         tyro.cli(TrainArgs, args=["--help"], prog=prog)
-    first, _ = tyro.cli(
-        TrainArgs, args=arguments, prog=prog, return_unknown_args=True, add_help=False
-    )
+    first, _ = _parse(TrainArgs, arguments, prog=prog, return_unknown_args=True, add_help=False)
 
     from algos.registry import get_algorithm
     from bench import cell, grid
@@ -385,7 +397,7 @@ def _train(arguments: list[str]) -> int:
     both = dataclasses.make_dataclass("Train", [("run", TrainArgs), ("config", Any, default)])
     both.__annotations__["config"] = type(default)
     both.__doc__ = TrainArgs.__doc__
-    parsed: Any = tyro.cli(both, args=arguments, prog=prog, config=(tyro.conf.OmitArgPrefixes,))
+    parsed = _parse(both, arguments, prog=prog, config=(tyro.conf.OmitArgPrefixes,))
     run: TrainArgs = parsed.run
     planned = grid.plan(
         task,

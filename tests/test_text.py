@@ -62,6 +62,30 @@ def test_whatever_is_printed_is_fit_for_a_terminal(root, capsys, command):
         assert "💣" not in shown.out
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [EVIL],
+        ["list", EVIL],
+        ["list", "tasks", EVIL],
+        ["table", f"--{EVIL}"],
+        ["table", "--format", EVIL, "--results", "results"],
+        ["grid", "--num-seeds", EVIL],
+        ["train", EVIL, "hopper-medium"],
+        ["train", "bc", "hopper-medium", "--learning-rate", EVIL],
+    ],
+)
+def test_arguments_that_are_refused_are_repeated_fit_for_a_terminal(capsys, arguments):
+    try:
+        status = cli.main(arguments)
+    except SystemExit as end:
+        status = end.code
+    assert status == 2
+    shown = capsys.readouterr()
+    assert is_fit(shown.out + shown.err)
+    assert "\\x1b" in shown.err
+
+
 def test_markdown_has_a_cell_for_a_column_and_no_html(root):
     text = table.build(root / "regenerated" / "quick")["table1.md"]
     rows = [line for line in text.splitlines() if line.startswith("|")]
