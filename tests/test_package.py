@@ -94,7 +94,7 @@ print(plots.svg(plots.dichotomy({"locomotion": points}), "x"), end="")
 def test_pictures_need_no_backend_and_obey_no_file_of_the_folder(installed, tmp_path):
     # Jupyter sets the variable for every command; the module is not installed with the package.
     backend = "module://matplotlib_inline.backend_inline"
-    (tmp_path / "matplotlibrc").write_text("text.usetex: True\nfont.size: 30\n")
+    (tmp_path / "matplotlibrc").write_text("text.usetex: True\naxes.linewidth: 9\n")
     drawn = run(installed, tmp_path, DRAW, MPLBACKEND=backend)
     points = [plots.Point(table.Column("BC", "imitation", "nothing"), 1.0, 0.0, 2.0, None)]
     assert drawn == plots.svg(plots.dichotomy({"locomotion": points}), "x")

@@ -144,6 +144,8 @@ def test_a_title_in_a_picture_is_never_a_formula():
     text = plots.svg(plots.dichotomy({"$x^2$": points}), "x")
     assert ">$\\frac{$<" in text
     assert ">$x^2$<" in text
+    shown = plots.inline(plots.dichotomy({"a": points}), "x", 'of "a" <b> & c')
+    assert ElementTree.fromstring(shown.replace("xlink:", "")).get("aria-label") == 'of "a" <b> & c'
 
 
 def test_long_titles_leave_a_picture_room():
@@ -201,8 +203,10 @@ def test_progress_shows_names_as_they_are():
         bars.started("[red]a")
         bars.failed("[red]a", EVIL)
         bars.note("[red]b :bomb:")
+        bars.started("[red]c")  # on a bar alone
     text = re.sub(r"\x1b\[[?\d;]*[A-Za-z]", "", console.file.getvalue())  # rich's own
     assert "[red]b :bomb:" in text
+    assert "[red]c" in text
     assert r"\x1b[31m[red]|<b" in text
     assert not {"\x9b", "\x00", "\u202e"} & set(text)
 
