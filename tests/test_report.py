@@ -11,6 +11,7 @@ from pathlib import Path
 
 import matplotlib
 import pytest
+import score_files
 from score_files import METHODS, write_scores, write_tracks
 
 from bench import cli, plots, report, results, stats, table
@@ -337,18 +338,15 @@ def measure(page, folder, width):
 @pytest.fixture(scope="module")
 def full_page(tmp_path_factory):
     """The page of the table with all columns, whose scores have as many digits as any."""
-    methods = {
+    sides = {
         "imitation": ("BC", "10%BC", "Onestep RL", "DT", "RvS-R", "RvS-G"),
         "offline RL": ("TD3+BC", "CQL", "IQL"),
     }
+    methods = {title: (title, style) for style, titles in sides.items() for title in titles}
     with pytest.MonkeyPatch.context() as patch:
-        for name in tuple(METHODS):
-            patch.delitem(METHODS, name)
-        for style, titles in methods.items():
-            for title in titles:
-                patch.setitem(METHODS, title.lower(), (title, style))
+        patch.setattr(score_files, "METHODS", methods)
         tasks = ["halfcheetah-medium-replay", "hopper-medium", "pointmaze-umaze"]
-        scores = {(task, name): 104.0 for task in tasks for name in METHODS}
+        scores = {(task, name): 104.0 for task in tasks for name in methods}
         folder = tmp_path_factory.mktemp("full") / "regenerated" / "quick"
         write_scores(folder, tasks, (100,), (0, 1, 2), scores, 30.0)
         return report.build(folder)[report.PAGE]
