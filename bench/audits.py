@@ -18,6 +18,7 @@ from rich.text import Text
 from bench import results
 from envs.registry import OWN, TASKS, Task, own_task
 from envs.scores import normalized_score
+from envs.text import for_terminal
 from envs.types import InputError
 
 FILE = "audit.json"  # beside the scores of ``results/<source>/<profile>``
@@ -331,5 +332,5 @@ def text(audited: Sequence[Audited]) -> Table:
     for title in BASELINES.values():
         shown.add_column(title.replace(" ", "\n", 1), justify="right", no_wrap=True)
     for name, texts in beside(audited):
-        shown.add_row(Text(name), *texts)
+        shown.add_row(Text(for_terminal(name)), *texts)
     return shown

@@ -13,8 +13,10 @@ from typing import Any, NamedTuple
 import tyro
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from bench import devices, interrupt, terminal
+from envs.text import for_terminal
 from envs.types import Fault, InputError
 
 # Commands import what they need when they run: `table` and `list` must not wait for JAX.
@@ -121,6 +123,8 @@ class TableArgs:
     """root of all results"""
     check: bool = False
     """write nothing; fail if a table or a page is not what its scores give"""
+    template: Path | None = None
+    """with --check: the template that FINDINGS.md was made from, where report was given one"""
     format: str | None = None
     """print the tables as md, csv, latex or html and write nothing"""
     source: str | None = None
@@ -151,6 +155,8 @@ class ReportArgs:
     """root of all results"""
     plots: Path | None = None
     """a folder for every picture as SVG and PNG as well"""
+    template: Path | None = None
+    """a template of your own (Jinja) for FINDINGS.md; it gets at the scores alone"""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -242,7 +248,7 @@ def _dispatch(arguments: list[str]) -> int:
             command, rest = COMMANDS[name], arguments[words:]
             if command.run is _train:  # parses for itself: its options depend on the method
                 return _train(rest)
-            return command.run(tyro.cli(command.arguments, args=rest, prog=f"rl-or-bc {name}"))
+            return command.run(_parse(command.arguments, rest, prog=f"rl-or-bc {name}"))
     if not arguments or arguments[0] in ("-h", "--help"):
         print("usage: rl-or-bc COMMAND [OPTIONS]\n")
         for name, command in COMMANDS.items():
@@ -252,6 +258,19 @@ def _dispatch(arguments: list[str]) -> int:
     from envs.registry import unknown_name
 
     raise unknown_name("command", " ".join(arguments[:1]), COMMANDS)
+
+
+def _parse(kind: Any, arguments: list[str], **options: Any) -> Any:
+    """What ``tyro.cli`` makes of ``arguments``, which it repeats where it refuses one."""
+    if all(map(str.isprintable, arguments)):
+        return tyro.cli(kind, args=arguments, **options)
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said), contextlib.redirect_stdout(said):
+            return tyro.cli(kind, args=arguments, **options)
+    except SystemExit:
+        print(*map(for_terminal, said.getvalue().split("\n")), sep="\n", file=sys.stderr)
+        raise
 
 
 def _list(args: ListArgs) -> int:
@@ -362,7 +381,7 @@ def _audit(args: AuditArgs) -> int:
         print(f"{name}: {json.dumps(found[name])}")
     for name, value in found["provenance"].items():
         if name not in ("recipe", "versions"):
-            print(f"{name}: {value if isinstance(value, str) else json.dumps(value)}")
+            print(for_terminal(f"{name}: {value if isinstance(value, str) else json.dumps(value)}"))
     for line in audits.in_words(found):
         print(line)
     return 0
@@ -385,9 +404,7 @@ def _train(arguments: list[str]) -> int:
     prog = "rl-or-bc train"
     if {"-h", "--help"} & set(arguments) and len(arguments) < 3:
         tyro.cli(TrainArgs, args=["--help"], prog=prog)
-    first, _ = tyro.cli(
-        TrainArgs, args=arguments, prog=prog, return_unknown_args=True, add_help=False
-    )
+    first, _ = _parse(TrainArgs, arguments, prog=prog, return_unknown_args=True, add_help=False)
 
     from algos.registry import get_algorithm
     from bench import cell, grid
@@ -404,7 +421,7 @@ def _train(arguments: list[str]) -> int:
     both = dataclasses.make_dataclass("Train", [("run", TrainArgs), ("config", Any, default)])
     both.__annotations__["config"] = type(default)
     both.__doc__ = TrainArgs.__doc__
-    parsed: Any = tyro.cli(both, args=arguments, prog=prog, config=(tyro.conf.OmitArgPrefixes,))
+    parsed = _parse(both, arguments, prog=prog, config=(tyro.conf.OmitArgPrefixes,))
     run: TrainArgs = parsed.run
     planned = grid.plan(
         task,
@@ -433,7 +450,7 @@ def _train(arguments: list[str]) -> int:
             report=bars.note,
         )
         bars.finished(planned.name, grid.summary_text(task, cell.read(folder)[0]))
-    print(f"raw returns and provenance: {folder}")
+    print(for_terminal(f"raw returns and provenance: {folder}"))
     return 0
 
 
@@ -489,7 +506,7 @@ def _run_grid(args: GridArgs, display: Callable[[str, int], Any]) -> int:
         print()
         _print_scores(folder)
     for line in failures:
-        print(f"error: {line}", file=sys.stderr)
+        print(for_terminal(f"error: {line}"), file=sys.stderr)
     return EXIT_FAILED if failures else 0
 
 
@@ -551,11 +568,10 @@ def _table(args: TableArgs) -> int:
         return 0
     if args.check:
         stale = [path for f in folders for path in (*table.stale(f), *report.stale(f))]
-        stale += findings.stale(args.results)
+        stale += findings.stale(args.results, args.template)
         for path in stale:
-            print(
-                f"error: {path} is not what its scores give; run: rl-or-bc report", file=sys.stderr
-            )
+            line = f"error: {path} is not what its scores give; run: rl-or-bc report"
+            print(for_terminal(line), file=sys.stderr)
         return EXIT_FAILED if stale else 0
     for folder in folders:
         table.write(folder)
@@ -597,7 +613,7 @@ def _compare(args: CompareArgs) -> int:
         return 0
     header = ("task", "algorithm", "ours", stats.CONFIDENCE_TEXT, "published", "difference", "")
     for folder, rows in compared.items():
-        print(f"{folder}\n")
+        print(for_terminal(f"{folder}"), end="\n\n")
         _print_table((*header, "relation"), compare.texts(compare.of_the_post(rows)))
         print(f"\n{compare.summary(rows)}\n")
     return 0
@@ -608,11 +624,11 @@ def _report(args: ReportArgs) -> int:
 
     for folder in _scored(args.results):
         table.write(folder)
-        print(report.write(folder))
+        print(for_terminal(f"{report.write(folder)}"))
         if args.plots is not None:
             where = args.plots / folder.parent.name / folder.name
-            print(f"{len(report.write_plots(folder, where))} pictures: {where}")
-    print(findings.write(args.results))
+            print(for_terminal(f"{len(report.write_plots(folder, where))} pictures: {where}"))
+    print(for_terminal(f"{findings.write(args.results, args.template)}"))
     return 0
 
 
@@ -621,7 +637,7 @@ def _doctor(args: DoctorArgs) -> int:
 
     findings = doctor.examine(args.results)
     for finding in findings:
-        print(f"{finding.verdict:<6} {finding.what:<10} {finding.text}")
+        print(for_terminal(f"{finding.verdict:<6} {finding.what:<10} {finding.text}"))
     wrong = any(finding.verdict == doctor.WRONG for finding in findings)
     return EXIT_FAILED if wrong else 0
 
@@ -635,9 +651,9 @@ def _print_scores(folder: Path) -> None:
     if audits.beside(audited):
         Console(highlight=False, width=80).print(audits.text(audited))
     for warning in [*table.warnings(summary), *audits.all_remarks(audited)]:
-        print(warning)
+        print(for_terminal(warning))
     print("* offline RL; the other columns imitate. Means over seeds; deviations, published")
-    print(f"scores and notes: {folder / 'table1.md'}\n")
+    print(for_terminal(f"scores and notes: {folder / 'table1.md'}"), end="\n\n")
 
 
 def _print_table(header: tuple[str, ...], rows: Sequence[tuple[Any, ...]]) -> None:
@@ -646,7 +662,9 @@ def _print_table(header: tuple[str, ...], rows: Sequence[tuple[Any, ...]]) -> No
         numeric = all(isinstance(row[index], int | float) for row in rows)
         grid.add_column(name, justify="right" if numeric else "left", no_wrap=True)
     for row in rows:
-        grid.add_row(*(f"{x:.1f}" if isinstance(x, float) else str(x) for x in row))
+        texts = (f"{x:.1f}" if isinstance(x, float) else for_terminal(str(x)) for x in row)
+        # Texts, for a table reads strings as markup, in which [red] is a colour.
+        grid.add_row(*map(Text, texts))
     # A terminal that is too narrow wraps lines; cut columns would be worse.
     Console(highlight=False, width=200).print(grid)
 

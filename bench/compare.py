@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bench import results, table
+from bench import package, table
 
 COMPARE_COLUMNS = (
     "data",
@@ -43,7 +43,7 @@ def compare(summary: pd.DataFrame) -> pd.DataFrame:
     Args:
         summary: what ``bench.table.summarize`` gives.
     """
-    published = results.read_rows(
+    published = package.read_rows(
         table.PUBLISHED, ("task", "version", "algorithm", "score", "std", "source")
     ).rename(columns={"score": "published", "std": "published_std", "source": "printed_in"})
     both = summary.merge(published, on=["task", "algorithm"])
@@ -88,7 +88,7 @@ def load(folder: Path) -> pd.DataFrame:
 
 def to_csv(compared: pd.DataFrame) -> str:
     """All of it, scores in two decimals."""
-    return compared.to_csv(index=False, float_format="%.2f", lineterminator="\n")
+    return table.csv(compared, "%.2f")
 
 
 def summary(compared: pd.DataFrame) -> str:

@@ -21,6 +21,8 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from envs.text import for_terminal
+
 
 class Display(Protocol):
     """Where long work tells a person how it goes; parts may run side by side."""
@@ -62,7 +64,7 @@ class Bars:
         """``total`` parts, which ``unit`` names, such as ``cells``."""
         self._console = console or Console(highlight=False, soft_wrap=True)
         self._progress = Progress(
-            TextColumn("{task.description:<34.34}"),
+            TextColumn("{task.description:<34.34}", markup=False),
             BarColumn(bar_width=8),
             MofNCompleteColumn(),
             _RateColumn(),
@@ -93,7 +95,7 @@ class Bars:
 
     def started(self, name: str) -> None:
         """Part ``name`` starts."""
-        bar = self._progress.add_task(name, total=None, score="")
+        bar = self._progress.add_task(for_terminal(name), total=None, score="")
         self._parts[name] = _Part(time.monotonic(), bar)
         self._count()
 
@@ -125,7 +127,7 @@ class Bars:
         self._count()
         counter = f"[{self._num_finished:>{len(str(self._total))}}/{self._total}]"
         seconds = time.monotonic() - part.start
-        self._console.print(f"{counter} {name:<36} {text:>16} {seconds:7.1f} s", markup=False)
+        self._print(f"{counter} {name:<36} {text:>16} {seconds:7.1f} s")
 
     def _count(self) -> None:
         """Say on the first bar how many run, and how many have failed."""
@@ -134,7 +136,11 @@ class Bars:
 
     def note(self, line: str) -> None:
         """A line that stays."""
-        self._console.print(line, markup=False)
+        self._print(line)
+
+    def _print(self, line: str) -> None:
+        # A Text, for a string may hold markup, as [red], and names of pictures, as :bomb:.
+        self._console.print(Text(for_terminal(line)))
 
 
 class _RateColumn(ProgressColumn):

@@ -8,25 +8,29 @@ nothing can.
 
 from __future__ import annotations
 
+import functools
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import jinja2
 import numpy as np
 import pandas as pd
+from markupsafe import Markup
 
-from bench import audits, plots, report, results, stats, table
+from bench import audits, package, plots, report, results, stats, table
+from bench.text import finish_markdown
 from envs.datasets import DEFAULT_SOURCE
 from envs.registry import FAMILIES, OWN, TASKS, Task
 from envs.types import InputError
 
 PAGE = "FINDINGS.md"
-# A results folder may have a template of its own, which extends bench/findings.md.jinja.
 TEMPLATE = "findings.md.jinja"
+# Markdown of a results folder: what its owner makes of its scores.
+NOTES = "notes.md"
 
-# What the post says of one method beside another in the mazes; kept with the code.
-CLAIMS = Path(__file__).parent.parent / "results" / "claims.csv"
+# What the post says of one method beside another in the mazes.
+CLAIMS = package.REFERENCE / "claims.csv"
 
 PARITY = 15.0  # points behind that "keeps up" allows
 COLLAPSE = 20.0  # points that "breaks down" asks for
@@ -34,7 +38,9 @@ SOLVED = 60.0
 MOST_MORE = 100  # seeds; a claim that asks for more of them is called too close to settle
 
 Verdict = bool | None
-_PACKAGE = jinja2.FileSystemLoader(report.TEMPLATES)
+# A figure in the notes: {profile method task ...}, the mean over the tasks. A family's name stands
+# for its tasks.
+_FIGURE = re.compile(r"\{(\w+ \w+(?: [\w-]+)+)\}")
 _VERDICTS = {True: "holds", False: "does not hold", None: "open"}
 
 
@@ -237,7 +243,7 @@ def _of_far_mazes(family: str, scores: _Scores) -> list[Finding]:
     imitation = scores.side("imitation", told_goals=False)
     text = f"offline RL is {COLLAPSE:.0f} points above imitation that is told no goal"
     claims = [(text, scores.side("offline RL"), imitation, COLLAPSE)]
-    for claim, *names in results.read_rows(CLAIMS, ("claim", "ours", "theirs")).to_numpy():
+    for claim, *names in package.read_rows(CLAIMS, ("claim", "ours", "theirs")).to_numpy():
         ours, theirs = ([name] if name in scores.runs else [] for name in names)
         claims.append((claim, ours, theirs, 0.0))
     findings = []
@@ -265,42 +271,87 @@ def _scores(found: report.Results, tasks: Sequence[Task]) -> _Scores:
     return _Scores(found, names, runs)
 
 
-def build(results_folder: Path) -> str:
-    """The page on everything under ``results_folder``."""
+def build(results_folder: Path, template: Path | None = None) -> str:
+    """The page on everything under ``results_folder``.
+
+    Args:
+        results_folder: root of all results; its ``notes.md`` ends the page, where there is one.
+        template: a user's own, in place of the package's, which it may extend. It gets at the
+            values below alone. A folder of results never has a say in what is run.
+
+    Raises:
+        InputError: the template or the notes cannot be used.
+    """
     folders = {folder: report.read(folder) for folder in table.find(results_folder)}
-    own = [results_folder] if (results_folder / TEMPLATE).exists() else []
-    environment = jinja2.Environment(
-        loader=jinja2.ChoiceLoader(
-            [jinja2.FileSystemLoader(own), jinja2.PrefixLoader({"bench": _PACKAGE}), _PACKAGE]
-        ),
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-        keep_trailing_newline=True,
-    )
+    score = functools.partial(_score, folders)
+    values = {
+        "sections": [_section(folder, found) for folder, found in folders.items()],
+        "confidence": stats.CONFIDENCE_TEXT,
+        "resamples": f"{stats.NUM_RESAMPLES:,}",
+        "score": score,
+        "notes": Markup(_notes(results_folder / NOTES, score)),
+    }
+    if template is None:
+        return package.render(TEMPLATE, finish_markdown, **values)
+    source = _read(template)
+    try:
+        return package.environment(finish_markdown).from_string(source).render(values)
+    except InputError:
+        raise
+    except Exception as error:  # a user's template can go wrong in any way
+        raise InputError(
+            f"{template} is no template of this page: {type(error).__name__}: {error}"
+        ) from None
 
-    def score(profile: str, algorithm: str, *tasks: str) -> str:
-        """Mean of a method over tasks of the usual source, in points."""
-        curves = [
-            c
-            for folder, found in folders.items()
-            if (folder.parent.name, folder.name) == (DEFAULT_SOURCE, profile)
-            for task in tasks
-            if (c := found.curves.get((task, algorithm))) is not None
-        ]
-        if len(curves) != len(tasks):
-            raise InputError(
-                f"{TEMPLATE} wants scores of {algorithm} on {', '.join(tasks)} in profile "
-                f"{profile}, which are not there"
-            )
-        return str(round(float(np.mean([stats.last(curve).mean() for curve in curves]))))
 
-    return environment.get_template(TEMPLATE).render(
-        sections=[_section(folder, found) for folder, found in folders.items()],
-        confidence=stats.CONFIDENCE_TEXT,
-        resamples=f"{stats.NUM_RESAMPLES:,}",
-        score=score,
-    )
+def _notes(path: Path, score: Callable[..., str]) -> str:
+    """The Markdown at ``path`` with its figures filled in; empty if there is none."""
+    if not path.is_file():
+        return ""
+
+    def fill(figure: re.Match[str]) -> str:
+        profile, algorithm, *names = figure[1].split()
+        try:
+            return score(profile, algorithm, *_tasks(names))
+        except InputError as error:
+            raise InputError(f"{path} has {figure[0]}: {error}") from None
+
+    return _FIGURE.sub(fill, _read(path)).strip()
+
+
+def _tasks(names: Sequence[str]) -> list[str]:
+    """Tasks by their names, or all tasks of a family by its name."""
+    tasks: list[str] = []
+    for name in names:
+        family = [task.name for task in TASKS.values() if task.family == name]
+        tasks += family or [name]
+    return tasks
+
+
+def _score(folders: dict[Path, report.Results], profile: str, algorithm: str, *tasks: str) -> str:
+    """Mean of a method over tasks of the usual source, in points."""
+    curves = [
+        curve
+        for folder, found in folders.items()
+        if (folder.parent.name, folder.name) == (DEFAULT_SOURCE, profile)
+        for task in tasks
+        if (curve := found.curves.get((task, algorithm))) is not None
+    ]
+    if not tasks or len(curves) != len(tasks):
+        raise InputError(
+            f"no scores of {algorithm} on {', '.join(tasks)} in profile {profile}; "
+            "run the grid for them, or take them out of the text"
+        )
+    return str(round(float(np.mean([stats.last(curve).mean() for curve in curves]))))
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is no text in UTF-8: {error}") from None
 
 
 def _section(folder: Path, found: report.Results) -> dict[str, object]:
@@ -331,14 +382,14 @@ def texts(found: report.Results) -> list[dict[str, str]]:
     return rows
 
 
-def write(results_folder: Path) -> Path:
-    """Write the page; returns its path."""
-    results.write_text(results_folder / PAGE, build(results_folder))
+def write(results_folder: Path, template: Path | None = None) -> Path:
+    """Write the page, arguments as of ``build``; returns its path."""
+    results.write_text(results_folder / PAGE, build(results_folder, template))
     return results_folder / PAGE
 
 
-def stale(results_folder: Path) -> list[Path]:
-    """The page, where there is one and it is not what the scores give."""
+def stale(results_folder: Path, template: Path | None = None) -> list[Path]:
+    """The page, where there is one that is not what ``build`` gives of the same arguments."""
     if not (results_folder / PAGE).exists():
         return []
-    return results.differing(results_folder, {PAGE: build(results_folder)})
+    return results.differing(results_folder, {PAGE: build(results_folder, template)})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from html import escape
 from itertools import groupby
 
 import pandas as pd
@@ -11,24 +10,10 @@ import pandas as pd
 from bench import audits, table
 from bench.audits import Audited
 from bench.table import Column, Published
+from bench.text import escape_html, escape_latex
+from envs.text import printable
 
 Render = Callable[[pd.DataFrame, dict[str, Column], Published, Sequence[Audited]], str]
-
-_LATEX = str.maketrans(
-    {
-        "\\": r"\textbackslash{}",
-        "&": r"\&",
-        "%": r"\%",
-        "$": r"\$",
-        "#": r"\#",
-        "_": r"\_",
-        "{": r"\{",
-        "}": r"\}",
-        "~": r"\textasciitilde{}",
-        "^": r"\textasciicircum{}",
-        "±": r"$\pm$",
-    }
-)
 
 
 def latex(
@@ -41,15 +26,15 @@ def latex(
 
     Args: as of ``bench.table.render_markdown``.
     """
-    line = lambda cells: " & ".join(str(cell).translate(_LATEX) for cell in cells) + r" \\"
+    line = lambda cells: " & ".join(escape_latex(cell) for cell in cells) + r" \\"
     headings, rules, first = [], [], 2
     for style, group in groupby(column.style for column in columns.values()):
         width = len(list(group))
-        headings.append(rf"\multicolumn{{{width}}}{{c}}{{{style.translate(_LATEX)}}}")
+        headings.append(rf"\multicolumn{{{width}}}{{c}}{{{escape_latex(style)}}}")
         rules.append(rf"\cmidrule(lr){{{first}-{first + width - 1}}}")
         first += width
     lines = [
-        f"% {table.describe(summary)}",
+        f"% {printable(table.describe(summary))}",
         r"% needs \usepackage{booktabs}",
         rf"\begin{{tabular}}{{l{'r' * len(columns)}}}",
         r"\toprule",
@@ -62,7 +47,7 @@ def latex(
         if row.family != family:
             lines.append(r"\midrule")
             family = row.family
-        texts = [text.translate(_LATEX) for text in (row.title, *row.texts)]
+        texts = [escape_latex(text) for text in (row.title, *row.texts)]
         if row.kind == "average":
             texts = [rf"\textbf{{{text}}}" for text in texts]
         elif row.kind in ("published", "note"):
@@ -70,7 +55,7 @@ def latex(
         lines.append(" & ".join(texts) + r" \\")
     lines += [r"\bottomrule", r"\end{tabular}"]
     notes = [*table.notes(summary, columns), *audits.sentences(audited)]
-    return "\n".join([*lines, *(f"% {note}" for note in notes)]) + "\n"
+    return "\n".join([*lines, *(f"% {printable(note)}" for note in notes)]) + "\n"
 
 
 def html(
@@ -83,7 +68,7 @@ def html(
 
     Args: as of ``bench.table.render_markdown``.
     """
-    tag = lambda name, text, rest="": f"<{name}{rest}>{escape(text)}</{name}>"
+    tag = lambda name, text, rest="": f"<{name}{rest}>{escape_html(text)}</{name}>"
     head = [tag("th", "task", ' scope="col"')]
     for column in columns.values():
         head.append(tag("th", column.title, f' scope="col" class="{_class(column.style)}"'))

@@ -6,12 +6,17 @@ cool colours and offline RL warm ones, everywhere.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import re
-from collections.abc import Iterable, Mapping, Sequence
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import cycle
 from typing import Any, NamedTuple
 
+from bench import headless  # noqa: F401
+
+# isort: split
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
@@ -21,8 +26,10 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
 from bench.table import Column
+from bench.text import escape_html
 from envs.behaviour.walker import Waypoints
 from envs.maze import CELL_SIZE, MAPS, cell_to_xy, find_cells
+from envs.text import printable
 from envs.types import Array
 
 INK, FAINT, GRID = "#1f2937", "#5b6472", "#e3e7ed"
@@ -32,6 +39,7 @@ COLOURS = {
     "imitation": ("#5b6472", "#0369a1", "#0d9488", "#7c3aed", "#2563eb", "#60a5fa"),
     "offline RL": ("#ea580c", "#b91c1c", "#d97706"),
 }
+LONGEST_LABEL = 32  # characters; the plot would have no room beside a longer one
 DASHES = ("", "6 2", "2 2", "8 2 2 2")
 
 _STYLE: Any = {
@@ -52,10 +60,24 @@ _STYLE: Any = {
     "ytick.color": GRID,
     "xtick.labelcolor": FAINT,
     "ytick.labelcolor": FAINT,
+    # Titles come from files: they are shown as they are, and never read as formulas.
+    "text.parse_math": False,
+    "text.usetex": False,
     "svg.fonttype": "none",
     "svg.hashsalt": "rl-or-bc",
     "path.simplify": False,
 }
+
+
+@contextlib.contextmanager
+def _style(more: Mapping[str, Any] | None = None) -> Iterator[None]:
+    """Draw in our style alone, whatever a ``matplotlibrc`` of the user or the folder says."""
+    with mpl.rc_context(), warnings.catch_warnings():
+        # The font lacks some scripts. In a page the browser has another one for them.
+        warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)
+        mpl.rcdefaults()
+        mpl.rcParams.update(_STYLE | dict(more or {}))
+        yield
 
 
 class Point(NamedTuple):
@@ -124,7 +146,7 @@ def dichotomy(panels: Mapping[str, Sequence[Point]], *, key: bool = False) -> Fi
         panels: family -> its methods in the table's order.
         key: say what the marks are, where no text around the picture does.
     """
-    with mpl.rc_context(_STYLE):
+    with _style():
         tallest = max(len(points) for points in panels.values())
         figure = Figure(
             figsize=(4.2 * len(panels), 0.9 + 0.3 * key + 0.31 * tallest), layout="constrained"
@@ -135,7 +157,7 @@ def dichotomy(panels: Mapping[str, Sequence[Point]], *, key: bool = False) -> Fi
         axes = figure.subplots(1, len(panels), squeeze=False)[0]
         for axis, (family, points) in zip(axes, panels.items(), strict=True):
             _draw_points(axis, points)
-            axis.set_title(family)
+            axis.set_title(_label(family))
             axis.set_xlim(min(-5.0, min(every) - 4.0), max(100.0, *every) + 3.0)
             axis.set_xlabel("normalized score")
         if key:
@@ -179,7 +201,7 @@ def _draw_points(axis: Axes, points: Sequence[Point]) -> None:
             axis.plot(
                 point.published, height, "D", color=FAINT, markersize=5, mfc="white", zorder=3
             )
-    axis.set_yticks(range(len(points)), [point.column.title for point in points])
+    axis.set_yticks(range(len(points)), [_label(point.column.title) for point in points])
     axis.tick_params(axis="y", length=0, labelcolor=INK)
     axis.set_ylim(len(points) - 0.5, -0.5)
     axis.grid(axis="x", linewidth=0.8)
@@ -200,7 +222,7 @@ def curves(
         labels: what x and y are.
         limits: ends of the y axis; those of the data unless given.
     """
-    with mpl.rc_context(_STYLE):
+    with _style():
         figure = Figure(figsize=(4.0, 2.7), layout="constrained")
         axis = figure.subplots()
         for line in lines:
@@ -210,7 +232,7 @@ def curves(
                 line.x, line.low, line.high, color=line.look.colour, alpha=0.08, linewidth=0
             )
             axis.plot(line.x, line.y, color=line.look.colour, linestyle=style, linewidth=1.6)
-        axis.set_title(title)
+        axis.set_title(_label(title))
         axis.set_xlabel(labels[0])
         axis.set_ylabel(labels[1])
         axis.grid(linewidth=0.8)
@@ -236,13 +258,13 @@ def tracks(maze: str, panels: Sequence[Panel]) -> Figure:
     way = Waypoints(maze).way(np.zeros(2), goal + 0.75)
     across = min(3, len(panels))
     down = -(-len(panels) // across)
-    with mpl.rc_context(_STYLE):
+    with _style():
         size = (2.6 * across, (2.6 * rows / columns + 0.35) * down)
         figure = Figure(figsize=size, layout="constrained")
         axes = figure.subplots(down, across, squeeze=False).flat
         for axis, panel in zip(axes, panels, strict=False):
             colour = SIDES[panel.column.style]
-            axis.set_title(f"{panel.column.title} {panel.text}", color=colour)
+            axis.set_title(f"{_label(panel.column.title)} {panel.text}", color=colour)
             corners = cell_to_xy(find_cells(maze, "1")) - CELL_SIZE / 2
             walls = [Rectangle(tuple(xy), CELL_SIZE, CELL_SIZE) for xy in corners]
             axis.add_collection(PatchCollection(walls, facecolor=GRID, edgecolor=GRID))
@@ -263,7 +285,7 @@ def tracks(maze: str, panels: Sequence[Panel]) -> Figure:
 def svg(figure: Figure, name: str) -> str:
     """The figure as SVG, the same for the same figure; ``name`` sets its ids apart from others."""
     buffer = io.StringIO()
-    with mpl.rc_context(_STYLE | {"svg.hashsalt": name}):
+    with _style({"svg.hashsalt": name}):
         figure.savefig(buffer, format="svg", metadata={"Date": None})
     text = buffer.getvalue()
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
@@ -275,7 +297,7 @@ def svg(figure: Figure, name: str) -> str:
 def inline(figure: Figure, name: str, label: str) -> str:
     """The figure as SVG to stand in a page, as wide as there is room; ``label`` is read aloud."""
     text = svg(figure, name)
-    attributes = f'<svg role="img" aria-label="{label}" '
+    attributes = f'<svg role="img" aria-label="{escape_html(label)}" '
     text = re.sub(r'(<svg [^>]*?)width="[^"]*"', r"\1", text, count=1)
     text = re.sub(r'(<svg [^>]*?)height="[^"]*"', r"\1", text, count=1)
     return text.replace("<svg ", attributes, 1)
@@ -284,9 +306,15 @@ def inline(figure: Figure, name: str, label: str) -> str:
 def png(figure: Figure) -> bytes:
     """The figure as PNG at twice a screen's resolution, the same for the same figure."""
     buffer = io.BytesIO()
-    with mpl.rc_context(_STYLE):
+    with _style():
         figure.savefig(buffer, format="png", dpi=200, metadata={"Software": None})
     return buffer.getvalue()
+
+
+def _label(name: str) -> str:
+    """``name`` as a picture has room for it."""
+    line = printable(name)
+    return line if len(line) <= LONGEST_LABEL else f"{line[: LONGEST_LABEL - 3]}..."
 
 
 def rounded(values: Array) -> Array:

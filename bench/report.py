@@ -11,15 +11,14 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jinja2
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 
-from bench import audits, compare, plots, results, stats, table
+from bench import audits, compare, package, plots, results, stats, table
 from bench.audits import Audited
-from bench.plots import Line, Panel, Point
+from bench.plots import Figure, Line, Panel, Point
 from bench.table import Column
+from bench.text import finish_html
 from envs.registry import FAMILIES, OWN, TASKS
 from envs.types import Array, InputError
 
@@ -28,8 +27,6 @@ LAST_EVALUATIONS = 3  # beside last and best, the mean of so many
 PAGE, PICTURE = "report.html", "dichotomy.svg"
 # Whose tracks the page shows; those of all mazes would make it slow to open on a phone.
 _TRACKS = ("antmaze-medium-play", "pointmaze-medium-play")
-
-TEMPLATES = Path(__file__).parent / "page"
 
 
 class Results(NamedTuple):
@@ -278,17 +275,11 @@ def _render(found: Results, drawn: dict[str, Figure], folder: Path) -> str:
 
     families = matrices(found)
     leads = {family: scores for family, scores in families.items() if family != OWN}
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-        keep_trailing_newline=True,
-    )
     compared = compare.compare(found.summary)
     several = any(curve.shape[1] > 1 for curve in found.curves.values())
-    return environment.get_template("page.html.jinja").render(
+    return package.render(
+        "page.html.jinja",
+        finish_html,
         title=f"{folder.parent.name}, {folder.name}",
         columns=_columns(found),
         sides=[
@@ -302,6 +293,7 @@ def _render(found: Results, drawn: dict[str, Figure], folder: Path) -> str:
         improvements=[_improvements(found, family, scores) for family, scores in families.items()],
         pictures={name: _inline(name, f) for name, f in drawn.items() if _in_page(name)},
         several=several,
+        top=_top(found),
         tracks=[task for task in _TRACKS if task in found.panels],
         description=table.describe(found.summary),
         notes=[
@@ -334,6 +326,11 @@ def _notes(found: Results, families: dict[str, dict[str, Array]]) -> list[str]:
                 f"seeds: {', '.join(left)}."
             )
     return lines
+
+
+def _top(found: Results) -> int:
+    """Where the bars under scores end: 100, or the next ten above the highest score."""
+    return max(100, 10 * int(np.ceil(found.summary["mean"].max() / 10)))
 
 
 def _columns(found: Results) -> list[dict[str, Any]]:

@@ -14,10 +14,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 from rich.table import Table
+from rich.text import Text
 
-from bench import audits, results, stats
+from bench import audits, package, results, stats
 from bench.audits import Audited
+from bench.text import escape_markdown
 from envs.registry import FAMILIES, OWN, TASKS, get_task
+from envs.text import for_terminal, printable
 from envs.types import InputError
 
 TABLE_COLUMNS = (
@@ -50,8 +53,7 @@ _DIFFERENCES = {
 SCALED_SOURCE = "regenerated"  # the one whose data are collected in the size that is asked for
 DOUBT_MARK = "†"  # beside a score whose data the user insisted on
 
-# Kept with the code, not with a user's results.
-PUBLISHED = Path(__file__).parent.parent / "results" / "published.csv"
+PUBLISHED = package.REFERENCE / "published.csv"
 NOT_IN_POST = "not in the post"
 # The papers that the post names for its numbers; published.csv holds other reports as well.
 POST_SOURCES = ("arXiv:2110.06169 Table 1", "arXiv:2112.10751")
@@ -182,22 +184,24 @@ def render_markdown(
 ) -> str:
     """The table as Markdown; arguments as of ``layout``, and the audits of the data."""
     lines = [
-        describe(summary),
+        escape_markdown(describe(summary)),
         "",
-        _line("task", [column.title for column in columns.values()]),
+        _line("task", [escape_markdown(column.title) for column in columns.values()]),
         "|---|" + "---:|" * len(columns),
         _line("", [f"*{column.style}*" for column in columns.values()]),
     ]
     marks = {"task": "{}", "average": "**{}**", "published": "*{}*", "note": "*{}*"}
     for row in layout(summary, columns, published):
-        mark = lambda text, kind=row.kind: text if text in ("", "-") else marks[kind].format(text)
+        mark = lambda text, kind=row.kind: (
+            text if text in ("", "-") else marks[kind].format(escape_markdown(text))
+        )
         lines.append(_line(mark(row.title), [mark(text) for text in row.texts]))
     if audits.beside(audited):
         lines += ["", _line("without learning", audits.BASELINES.values())]
         lines += ["|---|" + "---:|" * len(audits.BASELINES)]
-        lines += [_line(task, texts) for task, texts in audits.beside(audited)]
+        lines += [_line(escape_markdown(task), texts) for task, texts in audits.beside(audited)]
     for note in [*notes(summary, columns), *audits.all_remarks(audited)]:
-        lines += ["", note]
+        lines += ["", escape_markdown(note)]
     return "\n".join(lines) + "\n"
 
 
@@ -211,10 +215,16 @@ def render_csv(summary: pd.DataFrame, published: Published, audited: Sequence[Au
     in_post = [TASKS[task].in_post for task in summary["task"]]
     rows = summary[list(TABLE_COLUMNS)].assign(published=scores, in_post=in_post)
     rows = rows.replace([np.inf, -np.inf], np.nan)
-    text = rows.to_csv(index=False, float_format="%.4f", lineterminator="\n")
     more = audits.rows(audited).assign(profile=_join(summary["profile"]), in_post=False)
-    more = more.reindex(columns=rows.columns)
-    return text + more.to_csv(index=False, header=False, float_format="%.4f", lineterminator="\n")
+    more = csv(more.reindex(columns=rows.columns), "%.4f").partition("\n")[2]  # without a header
+    return csv(rows, "%.4f") + more
+
+
+def csv(rows: pd.DataFrame, float_format: str) -> str:
+    """``rows`` as CSV, a line each."""
+    foreign = rows.select_dtypes(["object", "str"])
+    shown = foreign.map(lambda value: printable(value) if isinstance(value, str) else value)
+    return rows.assign(**shown).to_csv(index=False, float_format=float_format, lineterminator="\n")
 
 
 def render_text(summary: pd.DataFrame, columns: dict[str, Column]) -> Table:
@@ -222,11 +232,11 @@ def render_text(summary: pd.DataFrame, columns: dict[str, Column]) -> Table:
     cells = {(row.task, row.algorithm): row for row in summary.itertuples()}
     text = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
     text.add_column("task", no_wrap=True)
+    # Texts, for a table reads strings as markup, in which [red] is a colour.
     for column in columns.values():
         mark = "" if column.style == "imitation" else "*"
-        text.add_column(
-            f"{column.title}{mark}".replace(" ", "\n").replace("+", "\n+"), justify="right"
-        )
+        title = f"{for_terminal(column.title)}{mark}".replace(" ", "\n").replace("+", "\n+")
+        text.add_column(Text(title), justify="right")
     for family in FAMILIES:
         tasks = [name for name, task in TASKS.items() if task.family == family]
         shown = [task for task in tasks if any((task, a) in cells for a in columns)]
@@ -235,7 +245,7 @@ def render_text(summary: pd.DataFrame, columns: dict[str, Column]) -> Table:
         for task in shown:
             row = [cells.get((task, a)) for a in columns]
             text.add_row(
-                task,
+                Text(for_terminal(task)),
                 *("-" if cell is None else f"{cell.mean:.1f}{_mark(cell)}" for cell in row),
             )
         if shown:
@@ -260,7 +270,7 @@ def read_published() -> Published:
 
     Averages are taken where a source has every task of the family.
     """
-    rows = results.read_rows(PUBLISHED, ("task", "version", "algorithm", "score", "source"))
+    rows = package.read_rows(PUBLISHED, ("task", "version", "algorithm", "score", "source"))
     rows = rows[rows["source"].str.startswith(POST_SOURCES)]
     published: Published = {
         (str(task), str(algorithm)): (float(score), str(version))

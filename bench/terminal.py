@@ -11,6 +11,8 @@ import sys
 from collections.abc import Iterator
 from typing import TextIO
 
+from envs.text import for_terminal
+
 _STREAMS = {"stdout": 1, "stderr": 2}  # name in sys -> file descriptor
 
 
@@ -33,9 +35,9 @@ def prepare() -> None:
 
 
 def say(line: str) -> None:
-    """Print ``line`` to standard error, if anybody still reads it."""
+    """Print ``line`` to standard error, fit for a terminal, if anybody still reads it."""
     with contextlib.suppress(OSError):
-        sys.stderr.write(f"{line}\n")
+        sys.stderr.write(f"{for_terminal(line)}\n")
 
 
 def leave() -> None:

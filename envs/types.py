@@ -12,19 +12,21 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from envs.text import for_terminal
+
 Array = NDArray[Any]
 
 
 class InputError(Exception):
     """A user's mistake: its message is one line that names the value and the fix.
 
-    No ValueError, which the parser of the command line would put into a box of its own. A value
-    with line breaks in it, as a damaged file may hold, leaves the message one line.
+    No ValueError, which the parser of the command line would put into a box of its own. Whatever
+    a damaged file or a server put into it, the message is fit for a terminal.
     """
 
     def __init__(self, message: str) -> None:
-        """Join the lines of ``message``."""
-        super().__init__(" ".join(message.splitlines()))
+        """Make one line of ``message``, as ``envs.text.terminal`` does."""
+        super().__init__(for_terminal(message))
 
 
 class EnvironmentFault(InputError):

@@ -325,26 +325,102 @@ def test_methods_that_aggregates_leave_out_are_named(tmp_path):
 
 
 def test_a_results_folder_can_say_more_with_numbers_of_its_own(tmp_path):
-    write(tmp_path, 0, 40, FAR)
-    template = tmp_path / findings.TEMPLATE
-    template.write_text(
-        '{% extends "bench/findings.md.jinja" %}{% block explanations %}\n'
-        'IQL: {{ score("quick", "iql", "antmaze-medium-play", "antmaze-large-play") }}.\n'
-        "{% endblock %}"
+    write(tmp_path, 0, 40, TASKS)
+    notes = tmp_path / findings.NOTES
+    notes.write_text(
+        "\n## Notes\n\nIQL: {quick iql antmaze-medium-play antmaze-large-play}; "
+        "BC {quick bc locomotion}; "
+        "{{ 6 * 7 }} {% raise %} | <b>\n\n"
     )
-    text = findings.build(tmp_path)
-    assert "IQL: 40." in text
-    assert "| antmaze | IQL 4" in text
-    template.write_text('{{ score("paper", "iql", "antmaze-medium-play") }}')
-    with pytest.raises(InputError, match="profile paper"):
+    page = findings.build(tmp_path)
+    assert re.search(r"\|\n\n## Notes\n\nIQL: (39|40|41); BC -?[01]; \{\{ 6 \* 7 }} ", page)
+    assert page.endswith(" {% raise %} | <b>\n")
+    notes.write_text("{paper iql antmaze-medium-play}")
+    with pytest.raises(
+        InputError, match=r"notes.md has \{paper iql antmaze-medium-play\}: no scores"
+    ):
+        findings.build(tmp_path)
+    notes.write_bytes(b"\xff")
+    with pytest.raises(InputError, match=r"notes.md is no text in UTF-8"):
         findings.build(tmp_path)
 
 
 def test_numbers_of_the_page_are_of_the_usual_source(tmp_path):
     write(tmp_path, 0, 40, FAR)
     write_scores(tmp_path / "d4rl" / "quick", FAR)
-    (tmp_path / findings.TEMPLATE).write_text('{{ score("quick", "iql", "antmaze-medium-play") }}')
-    assert findings.build(tmp_path) in ("39", "40", "41")
+    (tmp_path / findings.NOTES).write_text("{quick iql antmaze-medium-play}")
+    assert findings.build(tmp_path).endswith(("\n39\n", "\n40\n", "\n41\n"))
+
+
+ESCAPE = "cycler.__init__.__globals__.os.system('touch {}')"
+
+
+def test_a_results_folder_runs_nothing(tmp_path, capsys):
+    write(tmp_path, 0, 40, FAR[:1])
+    ran = tmp_path / "ran"
+    for name in ("findings.md.jinja", "page.html.jinja", "FINDINGS.md.jinja", "notes.md.jinja"):
+        for folder in (tmp_path, tmp_path / "regenerated" / "quick"):
+            (folder / name).write_text("{{ " + ESCAPE.format(ran) + " }}")
+    (tmp_path / findings.NOTES).write_text("{{ " + ESCAPE.format(ran) + " }}")
+    for command in (["report"], ["table", "--check"]):
+        assert cli.main([*command, "--results", str(tmp_path)]) == 0, capsys.readouterr().err
+    assert not ran.exists()
+
+
+def test_a_template_of_the_users_own_is_used_where_it_is_named(tmp_path, capsys):
+    write(tmp_path, 0, 40, FAR)
+    template = tmp_path / "mine.jinja"
+    template.write_text(
+        '{% extends "findings.md.jinja" %}{% block explanations %}{{ super() }}\n'
+        'IQL: {{ score("quick", "iql", "antmaze-medium-play", "antmaze-large-play") }} '
+        '{{ confidence ~ "|" }}\n'
+        "{% endblock %}"
+    )
+    named = ["--template", str(template), "--results", str(tmp_path)]
+    assert cli.main(["report", *named]) == 0
+    page = (tmp_path / findings.PAGE).read_text()
+    assert "IQL: 40 95 %\\|\n" in page
+    assert "| antmaze | IQL 4" in page
+    assert cli.main(["table", "--check", *named]) == 0
+    assert cli.main(["table", "--check", "--results", str(tmp_path)]) == 1
+    assert "FINDINGS.md is not what its scores give" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{{ ''.__class__.__mro__[1].__subclasses__() }}",
+        "{{ score.__globals__ }}",
+        "{{ score.func.__globals__ }}",
+        "{{ sections.append(1) }}",
+        "{{ 1 / 0 }}",
+        "{% for %}",
+        "{{ nothing }}",
+        '{% include "/etc/passwd" %}',
+        '{% extends "../findings.py" %}',
+        '{{ score("paper", "iql", "antmaze-medium-play") }}',
+        "{{ score() }}",
+        "{{ range(10 ** 9) | list }}",
+        "{% macro again() %}{{ again() }}{% endmacro %}{{ again() }}",
+    ],
+)
+def test_a_template_that_cannot_be_used_is_one_line(tmp_path, capsys, source):
+    write(tmp_path, 0, 40, FAR[:1])
+    template = tmp_path / "mine.jinja"
+    template.write_text(source)
+    arguments = ["report", "--template", str(template), "--results", str(tmp_path)]
+    assert cli.main(arguments) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ")
+    assert "mine.jinja" in line or "no scores of iql" in line
+    assert not (tmp_path / findings.PAGE).exists()
+
+
+def test_a_template_that_is_not_there_is_named(tmp_path, capsys):
+    write(tmp_path, 0, 40, FAR[:1])
+    arguments = ["report", "--template", str(tmp_path / "none"), "--results", str(tmp_path)]
+    assert cli.main(arguments) == 2
+    assert f"cannot read {tmp_path / 'none'}: No such file" in capsys.readouterr().err
 
 
 def test_table_check_looks_at_the_claims_as_well(tmp_path, capsys):

@@ -1,15 +1,20 @@
 """The page: the same bytes, nothing from outside, and alive in a real browser."""
 
+import base64
+import html
 import json
 import re
 import shutil
 import subprocess
 from html.parser import HTMLParser
 from itertools import product
+from pathlib import Path
 
+import matplotlib
 import numpy as np
 import pytest
 import scipy.stats
+import score_files
 from score_files import METHODS, write_scores, write_tracks
 
 from bench import cli, plots, report, results, stats, table
@@ -294,7 +299,9 @@ def browse(path, width=1280):
         pytest.skip(f"no browser found ({', '.join(BROWSERS)}); install Debian's chromium")
     command = [browser, "--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr"]
     command += [f"--window-size={width},900", f"--user-data-dir={path.parent / 'profile'}"]
-    command += ["--disable-background-networking", "--dump-dom", path.as_uri()]
+    # The clock runs ahead until nothing is left to load, so that scripts which wait have ended.
+    command += ["--disable-background-networking", "--virtual-time-budget=10000"]
+    command += ["--dump-dom", path.as_uri()]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
     return done.stdout, [line for line in done.stderr.splitlines() if "CONSOLE" in line]
 
@@ -322,6 +329,92 @@ def test_in_a_browser_the_page_sorts_opens_cells_and_says_no_error(page, tmp_pat
     assert seen["title"] == "hopper-medium, IQL"
     assert "c0ffee" in seen["text"]
     assert seen["wide"] <= 0  # nothing but the tables themselves scrolls sideways
+
+
+# DejaVu Sans, which comes with matplotlib, is about the widest font that a system may have.
+WIDE_FONT = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
+MEASURE = """
+document.fonts.load("16px Wide").then(() => {
+  fit();
+  const regions = [...document.querySelectorAll(".scroll")];
+  const name = (region) => region.getAttribute("aria-label") ?? "scores";
+  const seen = { font: document.fonts.check("16px Wide"), width: innerWidth };
+  seen.cut = regions.filter((region) => region.scrollWidth > region.clientWidth).map(name);
+  seen.stacked = regions.filter((region) => region.classList.contains("stack")).map(name);
+  seen.wide = document.documentElement.scrollWidth - document.documentElement.clientWidth;
+  const out = document.createElement("pre");
+  out.id = "seen";
+  out.textContent = JSON.stringify(seen);
+  document.body.append(out);
+});
+"""
+
+
+def measure(page, folder, width):
+    """How the page fits a window, or a frame where no window is so narrow, in a wide font."""
+    font = base64.b64encode(WIDE_FONT.read_bytes()).decode()
+    face = f"@font-face {{ font-family: Wide; src: url(data:font/ttf;base64,{font}); }}"
+    face = f"<style>{face} * {{ font-family: Wide !important; }}</style></head>"
+    text = page.replace("img-src data:", "img-src data:; font-src data:").replace(
+        "</head>", face, 1
+    )
+    text = text.replace("</body>", f"<script>{MEASURE}</script></body>")
+    path = folder / "page.html"
+    if width < 500:
+        frame = f'<iframe id="f" srcdoc="{html.escape(text)}" style="width:{width}px;border:0">'
+        script = """addEventListener("load", () => setTimeout(() => document.body.append(
+            document.getElementById("f").contentDocument.getElementById("seen")), 500))"""
+        text = f"<!doctype html><body>{frame}</iframe><script>{script}</script></body>"
+    path.write_text(text)
+    dom, console = browse(path, width)
+    assert console == []
+    return json.loads(re.findall(r'<pre id="seen">(.*?)</pre>', dom, re.DOTALL)[-1])
+
+
+@pytest.fixture(scope="module")
+def full_page(tmp_path_factory):
+    """The page of the table with all columns, whose scores have as many digits as any."""
+    sides = {
+        "imitation": ("BC", "10%BC", "Onestep RL", "DT", "RvS-R", "RvS-G"),
+        "offline RL": ("TD3+BC", "CQL", "IQL"),
+    }
+    methods = {title: (title, style) for style, titles in sides.items() for title in titles}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(score_files, "METHODS", methods)
+        tasks = ["halfcheetah-medium-replay", "hopper-medium", "pointmaze-umaze"]
+        scores = {(task, name): 104.0 for task in tasks for name in methods}
+        folder = tmp_path_factory.mktemp("full") / "regenerated" / "quick"
+        write_scores(folder, tasks, (100,), (0, 1, 2), scores, 30.0)
+        return report.build(folder)[report.PAGE]
+
+
+@pytest.mark.parametrize("width", [390, 768, 1280, 1920])
+def test_nothing_is_cut_in_a_wide_font_at_any_width(full_page, tmp_path, width):
+    seen = measure(full_page, tmp_path, width)
+    assert seen["font"]
+    assert seen["width"] == width
+    assert seen["cut"] == []
+    assert seen["wide"] <= 0
+    assert ("scores" in seen["stacked"]) is (width < 1280)
+
+
+def test_a_table_that_does_not_fit_would_be_noticed(full_page, tmp_path):
+    broken = full_page.replace('classList.toggle("stack"', 'classList.toggle("other"')
+    assert "scores" in measure(broken, tmp_path, 768)["cut"]
+
+
+def test_a_score_above_100_looks_like_more_than_100(tmp_path):
+    scores = {("hopper-medium", "bc"): 100.0, ("hopper-medium", "iql"): 133.3}
+    folder = write_scores(
+        tmp_path / "regenerated" / "quick", ["hopper-medium"], (100,), (0,), scores, 0.0
+    )
+    page = report.build(folder)[report.PAGE]
+    assert 'style="--top:140"' in page
+    assert "from 0 to 140, with a mark at 100" in page
+    assert "--score:133.300" in page
+    scores[("hopper-medium", "iql")] = 99.0
+    write_scores(folder, ["hopper-medium"], (100,), (0,), scores, 0.0)
+    assert 'style="--top:100"' in report.build(folder)[report.PAGE]
 
 
 @pytest.mark.parametrize(

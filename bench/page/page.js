@@ -28,6 +28,26 @@ function sortBy(button) {
   status.textContent = `sorted by ${button.textContent}, ${order}`;
 }
 
+// What heads a column stands before each of its cells where a table is shown row by row.
+for (const each of document.querySelectorAll(".scroll table")) {
+  const titles = [...each.tHead.rows].at(-1).cells;
+  for (const body of each.tBodies)
+    for (const row of body.rows)
+      for (const cell of row.cells)
+        if (cell.tagName === "TD") cell.dataset.title = titles[cell.cellIndex].textContent;
+}
+
+// Nothing is cut: how wide a table is depends on the reader's font and on how many methods it has.
+function fit() {
+  for (const region of document.querySelectorAll(".scroll")) {
+    region.classList.remove("stack");
+    region.classList.toggle("stack", region.scrollWidth > region.clientWidth);
+  }
+}
+fit();
+addEventListener("resize", fit);
+document.fonts.ready.then(fit);
+
 const details = JSON.parse(document.getElementById("provenance").textContent);
 const dialog = document.getElementById("details");
 
