@@ -216,8 +216,8 @@ def render_csv(summary: pd.DataFrame, published: Published, audited: Sequence[Au
     rows = summary[list(TABLE_COLUMNS)].assign(published=scores, in_post=in_post)
     rows = rows.replace([np.inf, -np.inf], np.nan)
     more = audits.rows(audited).assign(profile=_join(summary["profile"]), in_post=False)
-    more = csv(more.reindex(columns=rows.columns), "%.4f").partition("\n")[2]  # without a header
-    return csv(rows, "%.4f") + more
+    _, _, lines = csv(more.reindex(columns=rows.columns), "%.4f").partition("\n")
+    return csv(rows, "%.4f") + lines
 
 
 def csv(rows: pd.DataFrame, float_format: str) -> str:
