@@ -16,13 +16,19 @@ from typing import Annotated, Any, NamedTuple, TextIO
 
 import tyro
 
-from bench import terminal
+from bench import shadows, terminal
 from bench.places import LOCAL, REFERENCE
-from envs.types import InputError
-
-# Commands import what they need when they run: `table` and `list` must not wait for JAX.
 
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
+
+# Before anything is taken from packages that may be another project's.
+if foreign := shadows.find_foreign():
+    print(f"error: {foreign}", file=sys.stderr)
+    sys.exit(EXIT_USAGE)
+
+from envs.types import InputError  # noqa: E402
+
+# Commands import what they need when they run: `table` and `list` must not wait for JAX.
 
 # What help shows of an argument: its value's name, and no default where the text says it in words.
 Names = Annotated[
