@@ -5,7 +5,7 @@ ARGS ?=
 READY := .venv/.installed
 UV := uv==0.13.9
 
-.PHONY: help setup format check test test-slow bench table1 policies lock clean
+.PHONY: help setup format check test test-slow bench table1 reference policies lock clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -33,8 +33,13 @@ bench: $(READY)  ## time learning, evaluation and start (ARGS=--short)
 		.venv/bin/pytest tests/speed -m speed --benchmark-quiet --benchmark-json=$$file $(ARGS) && \
 		.venv/bin/python tests/speed/report.py $$file
 
-table1: $(READY)  ## run the benchmark grid (PROFILE=quick, ARGS=...)
+table1: $(READY)  ## run the grid into results/local (PROFILE=quick, ARGS=...)
 	@.venv/bin/rl-or-bc grid --profile $(PROFILE) $(ARGS)
+
+reference: $(READY)  ## make the committed results again, and README's tables (PROFILE, ARGS)
+	@.venv/bin/rl-or-bc grid --results results --profile $(PROFILE) $(ARGS)
+	@.venv/bin/rl-or-bc report --results results
+	@.venv/bin/python tests/reference.py
 
 policies: $(READY)  ## train the behaviour policies that collect the data sets
 	@.venv/bin/python -m envs.behaviour $(ARGS)
