@@ -432,7 +432,7 @@ def _data_info(args: DataInfoArgs) -> int:
         _print_table(header, [tuple(row.get(name, "") for name in header) for row in rows])
         print()
     print("10 % to 90 %: normalized scores of episodes; the rest in per cent")
-    print("start to goal: episodes that lead from the evaluation start to the evaluation goal")
+    print("start to goal: episodes that lead from the start to the goal of evaluation")
     return 0
 
 
@@ -453,14 +453,16 @@ def _audit(args: AuditArgs) -> int:
     _print_table(("what", ""), [(name, f"{value}") for name, value in rows])
     for name in ("episode_lengths", "returns", "scores"):
         spread = ", ".join(f"{key} {value:.1f}" for key, value in found[name].items())
-        print(f"{name}: {spread}")
+        print(terminal.fill(f"{name}: {spread}", indent="  "))
     edges, counts = found["rewards"]["edges"], found["rewards"]["counts"]
-    print(f"rewards: {edges[0]:.3g} to {edges[-1]:.3g}, in ten equal steps {counts}")
+    rewards = f"rewards: {edges[0]:.3g} to {edges[-1]:.3g}, in ten equal steps {counts}"
+    print(terminal.fill(rewards, indent="  "))
     for name in ("actions", "continuity", "replay"):
-        print(f"{name}: {json.dumps(found[name])}")
+        print(terminal.fill(f"{name}: {json.dumps(found[name])}", indent="  "))
     for name, value in found["provenance"].items():
         if name not in ("recipe", "versions"):
-            print(f"{name}: {value if isinstance(value, str) else json.dumps(value)}")
+            text = value if isinstance(value, str) else json.dumps(value)
+            print(terminal.fill(f"{name}: {text}", indent="  "))
     return 0
 
 
@@ -745,8 +747,9 @@ def _compare(args: CompareArgs) -> int:
     header = ["task", "algorithm", "ours", stats.CONFIDENCE_TEXT]
     header += ["pub-\nlished", "differ-\nence", ""]
     for folder, rows in compared.items():
+        print(f"{folder}\n")
         for relation, related in compare.of_the_post(rows).groupby("relation", sort=False):
-            print(f"{folder}: {relation}\n")
+            print(f"{relation}:")
             texts = [row[:-1] for row in compare.texts(related)]
             terminal.show(terminal.in_blocks(header, texts, right=(2, 4, 5)))
             print()

@@ -207,6 +207,23 @@ def test_a_users_run_leaves_the_committed_results_as_they_are(datasets, clone, c
     assert len(list((clone / "results/local/runs").rglob("DONE"))) == 2
 
 
+def test_a_grid_prints_the_cells_that_were_asked_for_in_the_registrys_order(
+    datasets, tmp_path, capsys
+):
+    folder = write_scores(tmp_path / "regenerated" / "smoke", ["walker2d-medium", "hopper-medium"])
+    arguments = ["grid", "--profile", "smoke", "--results", str(tmp_path), "--workers", "1"]
+    arguments += ["--tasks", "hopper-medium", "--num-seeds", "1", "--algorithms", "bc_10pct", "bc"]
+    assert cli.main(arguments) == 0
+    header, row, average, *_ = capsys.readouterr().out.partition("\n\n")[2].splitlines()
+    assert header.split() == ["task", "BC", "10%BC"]
+    assert (row.split()[0], average.split()[0]) == ("hopper-medium", "locomotion")
+    assert cli.main(["table", "--results", str(tmp_path)]) == 0
+    shown = capsys.readouterr().out
+    assert shown.splitlines()[0].split() == ["task", "BC", "10%BC", "D<T>", "IQL*"]
+    assert "walker2d-medium" in shown
+    assert str(folder / "table1.md") in shown
+
+
 def test_what_is_shown_are_ones_own_results_or_else_the_committed_ones(clone, capsys):
     own = ["--profile", "quick"]
     for command, stream in (("table", "out"), ("compare", "out"), ("table --format csv", "err")):
