@@ -202,6 +202,17 @@ def test_a_table_that_is_not_what_its_scores_give_is_found(tmp_path):
     assert table.stale(folder) == [folder / "table1.md"]
 
 
+def test_a_users_own_results_are_no_source_of_the_committed_ones_nor_the_reverse(tmp_path):
+    root = tmp_path / "results"
+    committed = write_scores(root / "regenerated" / "quick", ["hopper-medium"])
+    own = write_scores(root / "local" / "regenerated" / "quick", ["hopper-medium"])
+    write_scores(root / "local" / "runs", ["hopper-medium"])  # as deep as a source's profile
+    assert table.find(root) == [committed]
+    assert table.find(root / "local") == [own]
+    assert table.find(root, profile="cpu") == table.find(root, source="d4rl") == []
+    assert table.find(root, "regenerated", "quick") == [committed]
+
+
 def test_imitation_comes_first_where_the_first_task_lacks_it(tmp_path):
     folder = write_scores(tmp_path / "regenerated" / "quick", ["hopper-medium", "walker2d-medium"])
     path = folder / "provenance.json"
