@@ -5,7 +5,8 @@ ARGS ?=
 READY := .venv/.installed
 UV := uv==0.13.9
 
-.PHONY: help setup format check test test-slow bench bench-gpu table1 policies lock clean
+.PHONY: help setup format check test test-slow bench bench-gpu table1 reference policies lock clean
+
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -38,8 +39,13 @@ bench-gpu: $(READY)  ## time learning at published sizes on an accelerator (ARGS
 	@.venv/bin/python tests/speed/accelerator.py results/bench/gpu.json $(ARGS)
 	@.venv/bin/python tests/speed/report.py results/bench/gpu.json
 
-table1: $(READY)  ## run the benchmark grid (PROFILE=quick, ARGS=...)
+table1: $(READY)  ## run the grid into results/local (PROFILE=quick, ARGS=...)
 	@.venv/bin/rl-or-bc grid --profile $(PROFILE) $(ARGS)
+
+reference: $(READY)  ## make the committed results again, and README's tables (PROFILE, ARGS)
+	@.venv/bin/rl-or-bc grid --results results --profile $(PROFILE) $(ARGS)
+	@.venv/bin/rl-or-bc report --results results
+	@.venv/bin/python tests/reference.py
 
 policies: $(READY)  ## train the behaviour policies that collect the data sets
 	@.venv/bin/python -m envs.behaviour $(ARGS)

@@ -12,13 +12,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from rich.table import Table
-from rich.text import Text
+from rich.console import Group
 
-from bench import results
+from bench import results, screen
 from envs.registry import OWN, TASKS, Task, own_task
 from envs.scores import normalized_score
-from envs.text import for_terminal
 from envs.types import InputError
 
 FILE = "audit.json"  # beside the scores of ``results/<source>/<profile>``
@@ -325,12 +323,8 @@ def sentences(audited: Sequence[Audited]) -> list[str]:
     return lines + all_remarks(audited)
 
 
-def text(audited: Sequence[Audited]) -> Table:
-    """`beside` for a terminal of 80 columns."""
-    shown = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
-    shown.add_column("without learning", no_wrap=True, max_width=30)
-    for title in BASELINES.values():
-        shown.add_column(title.replace(" ", "\n", 1), justify="right", no_wrap=True)
-    for name, texts in beside(audited):
-        shown.add_row(Text(for_terminal(name)), *texts)
-    return shown
+def text(audited: Sequence[Audited]) -> Group:
+    """`beside` for a terminal."""
+    header = ["without learning", *(title.replace(" ", "\n", 1) for title in BASELINES.values())]
+    rows = [[name, *texts] for name, texts in beside(audited)]
+    return screen.in_blocks(header, rows, right=range(1, len(header)))

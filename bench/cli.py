@@ -4,45 +4,62 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import io
+import itertools
+import re
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple, TextIO
 
 import tyro
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
-from bench import devices, interrupt, terminal
-from envs.text import for_terminal
-from envs.types import Fault, InputError
-
-# Commands import what they need when they run: `table` and `list` must not wait for JAX.
+from bench import shadows
+from bench.places import LOCAL, REFERENCE
 
 EXIT_FAILED, EXIT_USAGE = 1, 2
 
-Names = tuple[str, ...]
+# Before anything is taken from packages that may be another project's.
+if foreign := shadows.find_foreign():
+    print(f"error: {foreign}", file=sys.stderr)
+    sys.exit(EXIT_USAGE)
+
+from bench import devices, interrupt, screen, terminal  # noqa: E402
+from envs.text import for_terminal  # noqa: E402
+from envs.types import Fault, InputError  # noqa: E402
+
+# Commands import what they need when they run: `table` and `list` must not wait for JAX.
+
+# What help shows of an argument: its value's name, and no default where the text says it in words.
+Names = Annotated[
+    tuple[str, ...] | None, tyro.conf.arg(metavar="NAME [NAME ...]", help_behavior_hint="")
+]
+Name = Annotated[str | None, tyro.conf.arg(metavar="NAME", help_behavior_hint="")]
+Count = Annotated[int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="")]
+Share = Annotated[float | None, tyro.conf.arg(metavar="FLOAT", help_behavior_hint="")]
+Folder = Annotated[Path | None, tyro.conf.arg(metavar="PATH", help_behavior_hint="")]
+Chosen = Annotated[str, tyro.conf.arg(metavar="NAME")]
+Flag = Annotated[tyro.conf.FlagCreatePairsOff[bool], tyro.conf.arg(help_behavior_hint="")]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ListArgs:
     """Show what there is to run: tasks, algorithms or profiles."""
 
-    what: tyro.conf.Positional[str]
-    """tasks, algorithms or profiles"""
+    what: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="tasks|algorithms|profiles")]
+    """what to show"""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DataInfoArgs:
     """Describe the regenerated datasets: rows, episodes, scores, hash."""
 
-    tasks: Names = ()
+    tasks: Names = None
     """which tasks; all of them by default"""
-    scale: float | None = None
+    scale: Share = None
     """share of D4RL's rows, above 0 and at most 1; the profile's by default"""
-    profile: str = "quick"
+    profile: Chosen = "quick"
     """whose scale to use"""
 
 
@@ -50,7 +67,7 @@ class DataInfoArgs:
 class DataMakeArgs(DataInfoArgs):
     """Collect the regenerated datasets that are not there yet."""
 
-    overwrite: bool = False
+    overwrite: Flag = False
     """make datasets again that exist"""
 
 
@@ -58,13 +75,16 @@ class DataMakeArgs(DataInfoArgs):
 class DataFetchArgs:
     """Download published datasets, going on where a download was cut."""
 
-    tasks: tyro.conf.Positional[Names] = ()
+    tasks: Annotated[
+        tyro.conf.Positional[tuple[str, ...]],
+        tyro.conf.arg(metavar="TASK [TASK ...]", help_behavior_hint=""),
+    ] = ()
     """which tasks; see: rl-or-bc list tasks"""
-    source: str = "d4rl"
+    source: Chosen = "d4rl"
     """whose datasets"""
-    mirror: str | None = None
+    mirror: Name = None
     """base address of another server with the same files; $D4RL_MIRROR by default"""
-    overwrite: bool = False
+    overwrite: Flag = False
     """download datasets again that are there"""
 
 
@@ -72,18 +92,18 @@ class DataFetchArgs:
 class AuditArgs:
     """Say what there is to know of one dataset, and replay its physics."""
 
-    dataset: tyro.conf.Positional[str]
+    dataset: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="DATASET")]
     """a task, D4RL's name of its file such as hopper-medium-v2, or a Minari dataset of your own"""
-    source: str | None = None
+    source: Name = None
     """regenerated (the default), d4rl, d4rl-qlearning, minari, minari-goal or own"""
-    environment: str | None = None
+    environment: Name = None
     """gymnasium's version of locomotion, v4 or v5; that of the data by default. For a dataset of
     your own that has no row yet, the environment to score in, such as Pendulum-v1"""
-    scale: float | None = None
+    scale: Share = None
     """share of D4RL's rows, for regenerated data; the profile's by default"""
-    profile: str = "quick"
+    profile: Chosen = "quick"
     """whose scale to use"""
-    json: bool = False
+    json: Flag = False
     """print JSON"""
 
 
@@ -91,27 +111,27 @@ class AuditArgs:
 class GridArgs:
     """Run tasks x algorithms and write the table."""
 
-    profile: str = "quick"
+    profile: Chosen = "quick"
     """size of the run; see: rl-or-bc list profiles"""
-    tasks: Names = ()
+    tasks: Names = None
     """which tasks; all of them by default"""
-    algorithms: Names = ()
+    algorithms: Names = None
     """which algorithms; the columns of Table 1 by default"""
-    source: str | None = None
+    source: Name = None
     """regenerated (the default), d4rl, d4rl-qlearning, minari, minari-goal or own"""
-    environment: str | None = None
+    environment: Name = None
     """gymnasium's version of locomotion, v4 or v5; that of the data by default"""
-    insist: bool = False
+    insist: Flag = False
     """use data that are not the published ones, or in another environment; the table says so"""
-    num_seeds: int | None = None
+    num_seeds: Count = None
     """seeds 0, 1, ... of each cell; the profile's by default"""
-    results: Path = Path("results")
-    """root of all results"""
-    workers: int | None = None
+    results: Path = LOCAL
+    """root of your results"""
+    workers: Count = None
     """cells at a time; one for each processor by default, on an accelerator 1"""
-    keep: bool = False
+    keep: Flag = False
     """leave out cells that the table has already, of the same settings and data"""
-    json_lines: bool = False
+    json_lines: Flag = False
     """print what happens as one JSON object a line, and nothing else"""
 
 
@@ -119,17 +139,17 @@ class GridArgs:
 class TableArgs:
     """Write the tables again from the raw scores, and print them."""
 
-    results: Path = Path("results")
-    """root of all results"""
-    check: bool = False
+    results: Folder = None
+    """root of the results; by default yours, results/local, or else the committed ones, results"""
+    check: Flag = False
     """write nothing; fail if a table or a page is not what its scores give"""
-    template: Path | None = None
+    template: Folder = None
     """with --check: the template that FINDINGS.md was made from, where report was given one"""
-    format: str | None = None
-    """print the tables as md, csv, latex or html and write nothing"""
-    source: str | None = None
+    format: Name = None
+    """print the tables as md, csv, latex or html, write nothing"""
+    source: Name = None
     """only tables of this source of data"""
-    profile: str | None = None
+    profile: Name = None
     """only tables of this profile"""
 
 
@@ -137,13 +157,13 @@ class TableArgs:
 class CompareArgs:
     """Show our cells beside published scores, one by one."""
 
-    results: Path = Path("results")
-    """root of all results"""
-    csv: bool = False
+    results: Folder = None
+    """root of the results; by default yours, results/local, or else the committed ones, results"""
+    csv: Flag = False
     """print every published score with its source as CSV, not those of the post alone"""
-    source: str | None = None
+    source: Name = None
     """only tables of this source of data"""
-    profile: str | None = None
+    profile: Name = None
     """only tables of this profile"""
 
 
@@ -151,11 +171,11 @@ class CompareArgs:
 class ReportArgs:
     """Make a page of all scores and one on the post's claims."""
 
-    results: Path = Path("results")
-    """root of all results"""
-    plots: Path | None = None
+    results: Folder = None
+    """root of the results; by default yours, results/local, or else the committed ones, results"""
+    plots: Folder = None
     """a folder for every picture as SVG and PNG as well"""
-    template: Path | None = None
+    template: Folder = None
     """a template of your own (Jinja) for FINDINGS.md; it gets at the scores alone"""
 
 
@@ -163,7 +183,7 @@ class ReportArgs:
 class DoctorArgs:
     """Say whether this machine gives numbers that can be trusted."""
 
-    results: Path = Path("results")
+    results: Path = LOCAL
     """where results would go"""
 
 
@@ -171,28 +191,28 @@ class DoctorArgs:
 class TrainArgs:
     """Train and evaluate one algorithm on one task."""
 
-    algorithm: tyro.conf.Positional[str]
+    algorithm: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="ALGORITHM")]
     """see: rl-or-bc list algorithms"""
-    task: tyro.conf.Positional[str]
+    task: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="TASK")]
     """see: rl-or-bc list tasks"""
-    profile: str = "quick"
+    profile: Chosen = "quick"
     """size of the run"""
-    source: str | None = None
+    source: Name = None
     """regenerated (the default), d4rl, d4rl-qlearning, minari, minari-goal or own"""
-    environment: str | None = None
+    environment: Name = None
     """gymnasium's version of locomotion, v4 or v5; that of the data by default"""
-    insist: bool = False
+    insist: Flag = False
     """use data that are not the published ones, or in another environment; the table says so"""
-    scale: float | None = None
+    scale: Share = None
     """share of D4RL's rows; the profile's by default"""
-    num_seeds: int | None = None
+    num_seeds: Count = None
     """seeds 0, 1, ... side by side; the profile's by default"""
-    num_evaluations: int | None = None
+    num_evaluations: Count = None
     """evaluations, spread evenly over the steps; the profile's by default"""
-    num_episodes: int | None = None
+    num_episodes: Count = None
     """episodes per seed in each evaluation; the profile's by default"""
-    results: Path = Path("results")
-    """root of all results"""
+    results: Path = LOCAL
+    """root of your results"""
 
 
 class Command(NamedTuple):
@@ -248,29 +268,109 @@ def _dispatch(arguments: list[str]) -> int:
             command, rest = COMMANDS[name], arguments[words:]
             if command.run is _train:  # parses for itself: its options depend on the method
                 return _train(rest)
-            return command.run(_parse(command.arguments, rest, prog=f"rl-or-bc {name}"))
-    if not arguments or arguments[0] in ("-h", "--help"):
-        print("usage: rl-or-bc COMMAND [OPTIONS]\n")
-        for name, command in COMMANDS.items():
+            return command.run(_parse(command.arguments, rest, f"rl-or-bc {name}"))
+    if arguments == ["--version"]:
+        print(f"rl-or-bc {_version()}")
+        return 0
+    first = " ".join(arguments[:1])
+    group = {name: command for name, command in COMMANDS.items() if name.startswith(f"{first} ")}
+    rest = arguments[1:] if group else arguments
+    if rest[:1] in ([], ["-h"], ["--help"]):
+        print(f"usage: rl-or-bc {f'{first} ' if group else ''}COMMAND [OPTIONS]\n")
+        for name, command in (group or COMMANDS).items():
             print(f"  {name:<10} {(command.arguments.__doc__ or '').splitlines()[0]}")
         print("\nrl-or-bc COMMAND --help lists a command's options.")
-        return 0 if arguments else EXIT_USAGE
+        return 0 if rest else EXIT_USAGE
     from envs.registry import unknown_name
 
-    raise unknown_name("command", " ".join(arguments[:1]), COMMANDS)
+    raise unknown_name("command", " ".join(arguments[: 2 if group else 1]), group or COMMANDS)
 
 
-def _parse(kind: Any, arguments: list[str], **options: Any) -> Any:
-    """What ``tyro.cli`` makes of ``arguments``, which it repeats where it refuses one."""
-    if all(map(str.isprintable, arguments)):
-        return tyro.cli(kind, args=arguments, **options)
-    said = io.StringIO()
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
     try:
-        with contextlib.redirect_stderr(said), contextlib.redirect_stdout(said):
-            return tyro.cli(kind, args=arguments, **options)
-    except SystemExit:
-        print(*map(for_terminal, said.getvalue().split("\n")), sep="\n", file=sys.stderr)
-        raise
+        return version("rl-or-bc")
+    except PackageNotFoundError:
+        return "of a folder that is not installed as a package"
+
+
+def _parse(kind: Any, arguments: Sequence[str], prog: str) -> Any:
+    """What ``arguments`` say; ``kind`` is the dataclass of what may be said.
+
+    Raises:
+        InputError: an option that there is not, with the near miss; a value that is none.
+    """
+    parsed, unknown = _parse_known(kind, arguments, prog)
+    if unknown:
+        raise _unknown_argument(unknown[0], parsed, prog)
+    for field in dataclasses.fields(parsed):
+        if field.default is None and getattr(parsed, field.name) == ():
+            option = _option(field.name)
+            raise InputError(f"{option} is given without a name; name some or leave {option} out")
+    return parsed
+
+
+def _parse_known(
+    kind: Any, arguments: Sequence[str], prog: str, *, add_help: bool = True
+) -> tuple[Any, list[str]]:
+    """What ``arguments`` say, and those of them that ``kind`` does not have."""
+    helped = io.TextIOWrapper(io.BytesIO(), encoding=sys.stdout.encoding)
+    complained = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(helped), contextlib.redirect_stderr(complained):
+            return tyro.cli(
+                kind,
+                args=arguments,
+                prog=prog,
+                return_unknown_args=True,
+                add_help=add_help,
+                config=(tyro.conf.OmitArgPrefixes,),
+            )
+    except SystemExit as stopped:
+        if not stopped.code:
+            helped.seek(0)
+            print(screen.fill(helped.readline(), indent="       "), helped.read(), sep="\n", end="")
+            raise
+    raise InputError(f"{_complaint(complained.getvalue())}; see: {prog} --help")
+
+
+def _complaint(box: str) -> str:
+    """The first paragraph of what tyro prints, as one line.
+
+    It prints a title and paragraphs, with lines between them and, where the terminal has other
+    characters than ASCII, around them.
+    """
+    title, *lines = (line[1:].rstrip(" │") for line in box.splitlines())
+    is_text = lambda line: bool(line.strip(" -─╭╮╰╯"))
+    body = list(itertools.takewhile(is_text, itertools.dropwhile(lambda x: not is_text(x), lines)))
+    if "Required" in title:  # a name stands further left than its meaning
+        depths = [len(line) - len(line.lstrip()) for line in body[1:]]
+        names = [line for line, depth in zip(body[1:], depths, strict=True) if depth == min(depths)]
+        return f"missing: {', '.join(map(str.strip, names))}"
+    text = " ".join(map(str.strip, body)).replace("{None}|", "")
+    for pattern, replacement in _COMPLAINTS:
+        text = re.sub(pattern, replacement, text)
+    return text.rstrip(".")
+
+
+# tyro's words for a value that is none, and ours.
+_COMPLAINTS = (
+    (r"Missing value for argument '(\S+)'.*", r"\1 takes a value"),
+    (r"Error parsing (\S+): no type matching (\S+) .* from \['(.*)'\].*", r"\1 takes \2, got '\3'"),
+    (r"Error parsing (\S+): (.*)", r"\1: \2"),
+)
+
+
+def _unknown_argument(argument: str, parsed: Any, prog: str) -> InputError:
+    from envs.registry import unknown_name
+
+    if not argument.startswith("-"):
+        return InputError(f"{argument!r} is one argument too many; see: {prog} --help")
+    settings = getattr(parsed, "config", None)
+    fields = [*dataclasses.fields(parsed), *(dataclasses.fields(settings) if settings else ())]
+    known = [_option(field.name) for field in fields if field.name != "config"]
+    return unknown_name("option", argument.partition("=")[0], known)
 
 
 def _list(args: ListArgs) -> int:
@@ -280,10 +380,10 @@ def _list(args: ListArgs) -> int:
     rows: list[tuple[Any, ...]]
     if args.what == "tasks":
         rows = [
-            (t.name, t.family, t.gymnasium_id, f"{t.num_rows:,}", *t.reference_returns)
+            (t.name, t.family, t.gymnasium_id, _thousands(t.num_rows), *t.reference_returns)
             for t in TASKS.values()
         ]
-        header = ("task", "family", "gymnasium", "D4RL rows", "score 0", "score 100")
+        header = ("task", "family", "gymnasium", "D4RL\nrows", "score\n0", "score\n100")
     elif args.what == "algorithms":
         from algos.registry import ALGORITHMS
 
@@ -298,6 +398,11 @@ def _list(args: ListArgs) -> int:
         raise unknown_name("list", args.what, ("tasks", "algorithms", "profiles"))
     _print_table(header, rows)
     return 0
+
+
+def _thousands(number: int) -> str:
+    """D4RL's rows of a task, which come in thousands; own data have none."""
+    return f"{number // 1000:,}k".rjust(6) if number else ""
 
 
 def _data_make(args: DataMakeArgs) -> int:
@@ -340,7 +445,7 @@ def _data_info(args: DataInfoArgs) -> int:
         _print_table(header, [tuple(row.get(name, "") for name in header) for row in rows])
         print()
     print("10 % to 90 %: normalized scores of episodes; the rest in per cent")
-    print("start to goal: episodes that lead from the evaluation start to the evaluation goal")
+    print("start to goal: episodes that lead from the start to the goal of evaluation")
     return 0
 
 
@@ -371,19 +476,20 @@ def _audit(args: AuditArgs) -> int:
     _print_table(("what", ""), [(name, f"{value}") for name, value in rows])
     for name in ("episode_lengths", "returns", "scores"):
         spread = ", ".join(f"{key} {value:.1f}" for key, value in found[name].items())
-        print(f"{name}: {spread}")
+        print(screen.fill(f"{name}: {spread}", indent="  "))
     edges, counts = found["rewards"]["edges"], found["rewards"]["counts"]
-    if found["constant_reward"] is None:
-        print(f"rewards: {edges[0]:.3g} to {edges[-1]:.3g}, in ten equal steps {counts}")
-    else:
-        print(f"rewards: {found['constant_reward']:.3g} in every row")
+    rewards = f"rewards: {edges[0]:.3g} to {edges[-1]:.3g}, in ten equal steps {counts}"
+    if found["constant_reward"] is not None:
+        rewards = f"rewards: {found['constant_reward']:.3g} in every row"
+    print(screen.fill(rewards, indent="  "))
     for name in ("actions", "continuity", "replay"):
-        print(f"{name}: {json.dumps(found[name])}")
+        print(screen.fill(f"{name}: {json.dumps(found[name])}", indent="  "))
     for name, value in found["provenance"].items():
         if name not in ("recipe", "versions"):
-            print(for_terminal(f"{name}: {value if isinstance(value, str) else json.dumps(value)}"))
+            text = value if isinstance(value, str) else json.dumps(value)
+            print(screen.fill(f"{name}: {text}", indent="  "))
     for line in audits.in_words(found):
-        print(line)
+        print(for_terminal(line))  # unbroken, for one of them is to be pasted
     return 0
 
 
@@ -402,9 +508,13 @@ def _recipes(args: DataInfoArgs) -> list[Any]:
 def _train(arguments: list[str]) -> int:
     """Two stages: the first finds the method, whose Config then joins the options."""
     prog = "rl-or-bc train"
-    if {"-h", "--help"} & set(arguments) and len(arguments) < 3:
-        tyro.cli(TrainArgs, args=["--help"], prog=prog)
-    first, _ = _parse(TrainArgs, arguments, prog=prog, return_unknown_args=True, add_help=False)
+    asks_help = bool({"-h", "--help"} & set(arguments))
+    try:
+        first, _ = _parse_known(TrainArgs, arguments, prog, add_help=False)
+    except InputError:
+        if asks_help:
+            _parse(TrainArgs, ["--help"], prog)
+        raise
 
     from algos.registry import get_algorithm
     from bench import cell, grid
@@ -418,17 +528,21 @@ def _train(arguments: list[str]) -> int:
     published = get_algorithm(first.algorithm).config(task.family)
     default = profile.sizes[task.family].resize(published)
     # The method's type is known only now, so the options are put together here.
-    both = dataclasses.make_dataclass("Train", [("run", TrainArgs), ("config", Any, default)])
-    both.__annotations__["config"] = type(default)
+    text = _settings_text(first.algorithm, task.family, first.profile, published, default)
+    annotated: Any = Annotated
+    kind = annotated[type(default), tyro.conf.arg(help=text)]
+    both = dataclasses.make_dataclass(
+        "Train", [("config", kind, default)], bases=(TrainArgs,), frozen=True, kw_only=True
+    )
     both.__doc__ = TrainArgs.__doc__
-    parsed = _parse(both, arguments, prog=prog, config=(tyro.conf.OmitArgPrefixes,))
-    run: TrainArgs = parsed.run
+    # tyro's help leaves out the arguments that were given.
+    run = _parse(both, ["--help"] if asks_help else arguments, prog)
     planned = grid.plan(
         task,
         run.algorithm,
         profile,
         source,
-        config=parsed.config,
+        config=run.config,
         scale=run.scale,
         num_seeds=run.num_seeds,
         num_evaluations=run.num_evaluations,
@@ -454,6 +568,32 @@ def _train(arguments: list[str]) -> int:
     return 0
 
 
+def _settings_text(algorithm: str, family: str, profile: str, published: Any, default: Any) -> str:
+    """Says which of a method's settings are the published ones, and which the profile's."""
+    changed = [
+        _option(field.name, getattr(published, field.name))
+        for field in dataclasses.fields(published)
+        if getattr(published, field.name) != getattr(default, field.name)
+    ]
+    file = f"{type(published).__module__.replace('.', '/')}.py"
+    text = f"Settings of {algorithm} in {family}."
+    if not changed:
+        return f"{text} The defaults are the published ones; {file} says by whom."
+    return (
+        f"{text} The defaults are those of profile {profile}. Published, where they differ: "
+        f"{', '.join(changed)}; {file} says by whom."
+    )
+
+
+def _option(field: str, value: Any = "") -> str:
+    """What is typed to set ``field``."""
+    name = field.replace("_", "-")
+    if isinstance(value, bool):
+        return f"--{name}" if value else f"--no-{name}"
+    words = value if isinstance(value, tuple) else (value,)
+    return " ".join([f"--{name}", *map(str, words)]).rstrip()
+
+
 def _grid(args: GridArgs) -> int:
     from bench.display import Bars, JsonLines
 
@@ -464,8 +604,9 @@ def _grid(args: GridArgs) -> int:
 
 
 def _run_grid(args: GridArgs, display: Callable[[str, int], Any]) -> int:
-    from algos.registry import TABLE1, get_algorithm
-    from bench import grid, workers
+    from algos.registry import ALGORITHMS, TABLE1, get_algorithm
+    from bench import grid, table, workers
+    from bench.cell import folder_of
     from bench.profiles import get_profile
     from envs.datasets import DEFAULT_SOURCE, get_source, resolve
 
@@ -503,8 +644,13 @@ def _run_grid(args: GridArgs, display: Callable[[str, int], Any]) -> int:
         failures = grid.run(planned, args.profile, args.results, shown, num_workers, args.keep)
     folder = args.results / sources[0] / args.profile
     if (folder / "scores.csv").exists() and not args.json_lines:
+        summary, _ = table.load(folder)
+        # Earlier runs may have more cells in the table, and others in place of those that failed.
+        asked = {folder_of(cell, args.results).name for cell in planned}
+        entries = {name: entry for name, entry in ALGORITHMS.items() if name in algorithms}
+        columns = {n: table.Column(e.title, e.style, e.told) for n, e in entries.items()}
         print()
-        _print_scores(folder)
+        _print_scores(folder, summary[summary["cell_hash"].isin(asked)], columns)
     for line in failures:
         print(for_terminal(f"error: {line}"), file=sys.stderr)
     return EXIT_FAILED if failures else 0
@@ -555,49 +701,80 @@ def _have_data(planned: Sequence[Any], display: Callable[[str, int], Any]) -> No
 
 
 def _table(args: TableArgs) -> int:
-    from bench import audits, findings, report, table
+    from bench import audits, table
     from bench.formats import FORMATS
     from envs.registry import look_up
 
-    folders = _scored(args.results, args.source, args.profile)
+    if args.check:
+        return _check_tables(args)
+    root, folders = _scored(args.results, args.source, args.profile)
     if args.format is not None:
         render = look_up("format", args.format, FORMATS)
+        _say_whose(root, args.results, sys.stderr)
         for folder in folders:
             read = (*table.load(folder), table.read_published(), audits.read(folder))
             print(render(*read), end="")
         return 0
-    if args.check:
-        stale = [path for f in folders for path in (*table.stale(f), *report.stale(f))]
-        stale += findings.stale(args.results, args.template)
-        for path in stale:
-            line = f"error: {path} is not what its scores give; run: rl-or-bc report"
-            print(for_terminal(line), file=sys.stderr)
-        return EXIT_FAILED if stale else 0
+    _say_whose(root, args.results, sys.stdout)
     for folder in folders:
         table.write(folder)
-        _print_scores(folder)
+        summary, columns = table.load(folder)
+        _print_scores(folder, summary, {name: columns[name] for name in table.in_order(summary)})
     return 0
 
 
+def _check_tables(args: TableArgs) -> int:
+    """Compare tables and pages with their scores: those of one root, or yours and the committed."""
+    from bench import findings, report, table
+
+    roots = (LOCAL, REFERENCE) if args.results is None else (args.results,)
+    known = {root: table.find(root, args.source, args.profile) for root in roots}
+    if not any(known.values()):
+        raise _no_scores(roots, args.source, args.profile)
+    num_stale = 0
+    for root, folders in known.items():
+        stale = [path for f in folders for path in (*table.stale(f), *report.stale(f))]
+        stale += findings.stale(root, args.template) if folders else []
+        for path in stale:
+            fix = f"rl-or-bc report --results {root}"
+            terminal.say(f"error: {path} is not what its scores give; run: {fix}")
+        num_stale += len(stale)
+    return EXIT_FAILED if num_stale else 0
+
+
 def _scored(
-    results_folder: Path, source: str | None = None, profile: str | None = None
-) -> list[Path]:
-    """The folders of ``results_folder`` that have scores, of one source and profile if named.
+    given: Path | None, source: str | None = None, profile: str | None = None
+) -> tuple[Path, list[Path]]:
+    """The root of results to show, and its folders that have scores.
+
+    Args:
+        given: the root that the user names. By default it is the user's own, or that of the
+            committed results where the user has none of ``source`` and ``profile``.
+        source: only tables of this source of data, if named.
+        profile: only tables of this profile, if named.
 
     Raises:
         InputError: there is none.
     """
     from bench import table
 
-    folders = [
-        folder
-        for folder in table.find(results_folder)
-        if source in (None, folder.parent.name) and profile in (None, folder.name)
-    ]
-    if not folders:
-        where = results_folder / (source or "*") / (profile or "*")
-        raise InputError(f"no scores under {where}; run: rl-or-bc grid")
-    return folders
+    roots = (LOCAL, REFERENCE) if given is None else (given,)
+    for root in roots:
+        if folders := table.find(root, source, profile):
+            return root, folders
+    raise _no_scores(roots, source, profile)
+
+
+def _no_scores(roots: Sequence[Path], source: str | None, profile: str | None) -> InputError:
+    where = " or ".join(str(root / (source or "*") / (profile or "*")) for root in roots)
+    return InputError(f"no scores under {where}; run: rl-or-bc grid")
+
+
+def _say_whose(root: Path, given: Path | None, stream: TextIO) -> None:
+    """Say which results are shown, unless the user named them."""
+    if given is None:
+        whose = "your own results" if root == LOCAL else "the committed results"
+        print(for_terminal(f"{whose}, {root}"), file=stream)
 
 
 def _compare(args: CompareArgs) -> int:
@@ -605,30 +782,39 @@ def _compare(args: CompareArgs) -> int:
 
     from bench import compare, stats
 
-    compared = {
-        folder: compare.load(folder) for folder in _scored(args.results, args.source, args.profile)
-    }
+    root, folders = _scored(args.results, args.source, args.profile)
+    compared = {folder: compare.load(folder) for folder in folders}
     if args.csv:
+        _say_whose(root, args.results, sys.stderr)
         print(compare.to_csv(pd.concat(compared.values())), end="")
         return 0
-    header = ("task", "algorithm", "ours", stats.CONFIDENCE_TEXT, "published", "difference", "")
+    _say_whose(root, args.results, sys.stdout)
+    # Split words: at 80 columns names, numbers and verdict have room beside each other.
+    header = ["task", "algorithm", "ours", stats.CONFIDENCE_TEXT]
+    header += ["pub-\nlished", "differ-\nence", ""]
     for folder, rows in compared.items():
         print(for_terminal(f"{folder}"), end="\n\n")
-        _print_table((*header, "relation"), compare.texts(compare.of_the_post(rows)))
-        print(f"\n{compare.summary(rows)}\n")
+        for relation, related in compare.of_the_post(rows).groupby("relation", sort=False):
+            print(f"{relation}:")
+            texts = [row[:-1] for row in compare.texts(related)]
+            screen.show(screen.in_blocks(header, texts, right=(2, 4, 5)))
+            print()
+        print(f"{screen.fill(compare.summary(rows))}\n")
     return 0
 
 
 def _report(args: ReportArgs) -> int:
     from bench import findings, report, table
 
-    for folder in _scored(args.results):
+    root, folders = _scored(args.results)
+    _say_whose(root, args.results, sys.stdout)
+    for folder in folders:
         table.write(folder)
         print(for_terminal(f"{report.write(folder)}"))
         if args.plots is not None:
             where = args.plots / folder.parent.name / folder.name
             print(for_terminal(f"{len(report.write_plots(folder, where))} pictures: {where}"))
-    print(for_terminal(f"{findings.write(args.results, args.template)}"))
+    print(for_terminal(f"{findings.write(root, args.template)}"))
     return 0
 
 
@@ -642,31 +828,28 @@ def _doctor(args: DoctorArgs) -> int:
     return EXIT_FAILED if wrong else 0
 
 
-def _print_scores(folder: Path) -> None:
+def _print_scores(folder: Path, summary: Any, columns: Any) -> None:
+    """Print the scores in ``summary``, which are all or some of those of ``folder``."""
     from bench import audits, table
 
-    summary, columns = table.load(folder)
-    Console(highlight=False, width=80).print(table.render_text(summary, columns))
-    audited = audits.read(folder)
+    screen.show(table.render_text(summary, columns))
+    audited = [found for found in audits.read(folder) if found.task.name in set(summary["task"])]
     if audits.beside(audited):
-        Console(highlight=False, width=80).print(audits.text(audited))
+        screen.show(audits.text(audited))
     for warning in [*table.warnings(summary), *audits.all_remarks(audited)]:
-        print(for_terminal(warning))
+        print(screen.fill(warning))
     print("* offline RL; the other columns imitate. Means over seeds; deviations, published")
     print(for_terminal(f"scores and notes: {folder / 'table1.md'}"), end="\n\n")
 
 
 def _print_table(header: tuple[str, ...], rows: Sequence[tuple[Any, ...]]) -> None:
-    grid = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
-    for index, name in enumerate(header):
-        numeric = all(isinstance(row[index], int | float) for row in rows)
-        grid.add_column(name, justify="right" if numeric else "left", no_wrap=True)
-    for row in rows:
-        texts = (f"{x:.1f}" if isinstance(x, float) else for_terminal(str(x)) for x in row)
-        # Texts, for a table reads strings as markup, in which [red] is a colour.
-        grid.add_row(*map(Text, texts))
-    # A terminal that is too narrow wraps lines; cut columns would be worse.
-    Console(highlight=False, width=200).print(grid)
+    texts = [[f"{x:.1f}" if isinstance(x, float) else str(x) for x in row] for row in rows]
+    numeric = [
+        index
+        for index in range(len(header))
+        if all(isinstance(row[index], int | float) for row in rows)
+    ]
+    screen.show(screen.in_blocks(header, texts, right=numeric))
 
 
 COMMANDS = {

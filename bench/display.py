@@ -21,6 +21,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from bench.screen import USUAL_WIDTH, shorten
 from envs.text import for_terminal
 
 
@@ -52,6 +53,10 @@ class Display(Protocol):
         ...
 
 
+# At 80 columns these leave room for any number beside the name, and no number is ever cut.
+_NAME_WIDTH, _BAR_NAME_WIDTH = 36, 32
+
+
 class _Part(NamedTuple):
     start: float
     bar: TaskID
@@ -64,8 +69,8 @@ class Bars:
         """``total`` parts, which ``unit`` names, such as ``cells``."""
         self._console = console or Console(highlight=False, soft_wrap=True)
         self._progress = Progress(
-            TextColumn("{task.description:<34.34}", markup=False),
-            BarColumn(bar_width=8),
+            TextColumn(f"{{task.description:<{_BAR_NAME_WIDTH}}}", markup=False),
+            BarColumn(bar_width=5),
             MofNCompleteColumn(),
             _RateColumn(),
             TextColumn("{task.fields[score]}"),
@@ -95,7 +100,8 @@ class Bars:
 
     def started(self, name: str) -> None:
         """Part ``name`` starts."""
-        bar = self._progress.add_task(for_terminal(name), total=None, score="")
+        description = shorten(for_terminal(name), _BAR_NAME_WIDTH)
+        bar = self._progress.add_task(description, total=None, score="")
         self._parts[name] = _Part(time.monotonic(), bar)
         self._count()
 
@@ -126,8 +132,10 @@ class Bars:
         self._num_finished += 1
         self._count()
         counter = f"[{self._num_finished:>{len(str(self._total))}}/{self._total}]"
-        seconds = time.monotonic() - part.start
-        self._print(f"{counter} {name:<36} {text:>16} {seconds:7.1f} s")
+        numbers = f"{text:>16} {time.monotonic() - part.start:7.1f} s"
+        width = min(_NAME_WIDTH, USUAL_WIDTH - len(counter) - len(numbers) - 2)
+        line = f"{counter} {shorten(name, width):<{width}} {numbers}"
+        self._print(line)
 
     def _count(self) -> None:
         """Say on the first bar how many run, and how many have failed."""

@@ -7,17 +7,18 @@ evaluation: each return is normalized, then averaged over the seed's episodes. T
 
 from __future__ import annotations
 
+import graphlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from rich.table import Table
-from rich.text import Text
+from rich.console import Group
 
-from bench import audits, package, results, stats
+from bench import audits, package, results, screen, stats
 from bench.audits import Audited
+from bench.places import LOCAL
 from bench.text import escape_markdown
 from envs.registry import FAMILIES, OWN, TASKS, get_task
 from envs.text import for_terminal, printable
@@ -227,31 +228,53 @@ def csv(rows: pd.DataFrame, float_format: str) -> str:
     return rows.assign(**shown).to_csv(index=False, float_format=float_format, lineterminator="\n")
 
 
-def render_text(summary: pd.DataFrame, columns: dict[str, Column]) -> Table:
-    """The means alone, narrow enough for a terminal of 80 columns."""
+def render_text(
+    summary: pd.DataFrame, columns: dict[str, Column], width: int | None = None
+) -> Group:
+    """The means alone, for a terminal.
+
+    Args:
+        summary: what ``summarize`` gives.
+        columns: algorithm -> what heads its column, in the order to show.
+        width: of the terminal; by default that of the one that there is.
+    """
     cells = {(row.task, row.algorithm): row for row in summary.itertuples()}
-    text = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
-    text.add_column("task", no_wrap=True)
-    # Texts, for a table reads strings as markup, in which [red] is a colour.
+    header = ["task"]
     for column in columns.values():
         mark = "" if column.style == "imitation" else "*"
-        title = f"{for_terminal(column.title)}{mark}".replace(" ", "\n").replace("+", "\n+")
-        text.add_column(Text(title), justify="right")
+        header.append(f"{for_terminal(column.title)}{mark}".replace(" ", "\n").replace("+", "\n+"))
+    rows, styles = [], []
     for family in FAMILIES:
         tasks = [name for name, task in TASKS.items() if task.family == family]
         shown = [task for task in tasks if any((task, a) in cells for a in columns)]
         if shown and not TASKS[shown[0]].in_post and family != OWN:
-            text.add_row(f"{NOT_IN_POST}:", style="italic")
+            rows.append([f"{NOT_IN_POST}:", *("" for _ in columns)])
+            styles.append("italic")
         for task in shown:
-            row = [cells.get((task, a)) for a in columns]
-            text.add_row(
-                Text(for_terminal(task)),
-                *("-" if cell is None else f"{cell.mean:.1f}{_mark(cell)}" for cell in row),
-            )
+            ours = [cells.get((task, a)) for a in columns]
+            texts = ("-" if cell is None else f"{cell.mean:.1f}{_mark(cell)}" for cell in ours)
+            rows.append([task, *texts])
+            styles.append("")
         if shown:
-            ours = [_average(cells.get((task, a)) for task in tasks) for a in columns]
-            text.add_row(f"{family} average", *ours, style="bold")
-    return text
+            averages = (_average(cells.get((task, a)) for task in tasks) for a in columns)
+            rows.append([f"{family} average", *averages])
+            styles.append("bold")
+    return screen.in_blocks(header, rows, right=range(1, len(header)), styles=styles, columns=width)
+
+
+def in_order(summary: pd.DataFrame) -> list[str]:
+    """The algorithms in the registry's order, as far as the rows tell.
+
+    The rows of a task are in that order. Where one task lacks a method, another may have it.
+    """
+    before: dict[str, list[str]] = {}
+    for _, names in summary.groupby("task", sort=False)["algorithm"]:
+        for previous, name in zip([None, *names], names, strict=False):
+            before.setdefault(name, []).extend([previous] if previous else [])
+    try:
+        return list(graphlib.TopologicalSorter(before).static_order())
+    except graphlib.CycleError:  # rows in an order that no grid writes
+        return list(before)
 
 
 def average_name(family: str) -> str:
@@ -294,13 +317,14 @@ def load(folder: Path) -> tuple[pd.DataFrame, dict[str, Column]]:
     """
     rows = results.read_rows(folder / "scores.csv", results.SCORE_COLUMNS)
     provenance = results.read_provenance(folder / "provenance.json")
+    summary = summarize(rows, provenance, folder.name)
     columns = {
         facts["algorithm"]: Column(facts["title"], facts["style"], facts["told"])
         for facts in provenance.values()
     }
     # In the post's order, also where the first task lacks a method: imitation first.
-    columns = dict(sorted(columns.items(), key=lambda item: item[1].style != "imitation"))
-    return summarize(rows, provenance, folder.name), columns
+    order = sorted(in_order(summary), key=lambda name: columns[name].style != "imitation")
+    return summary, {name: columns[name] for name in order}
 
 
 def build(folder: Path) -> dict[str, str]:
@@ -325,9 +349,22 @@ def stale(folder: Path) -> list[Path]:
     return results.differing(folder, build(folder))
 
 
-def find(results_folder: Path) -> list[Path]:
-    """Every ``<source>/<profile>`` folder with scores."""
-    return sorted(path.parent for path in results_folder.glob("*/*/scores.csv"))
+def find(results_folder: Path, source: str | None = None, profile: str | None = None) -> list[Path]:
+    """Every ``<source>/<profile>`` folder with scores, sorted.
+
+    Args:
+        results_folder: root of results; those of ``places.LOCAL`` below it are not its own.
+        source: only tables of this source, if named.
+        profile: only tables of this profile, if named.
+    """
+    folders = sorted(path.parent for path in results_folder.glob("*/*/scores.csv"))
+    return [
+        folder
+        for folder in folders
+        if folder.parent.name != LOCAL.name
+        and source in (None, folder.parent.name)
+        and profile in (None, folder.name)
+    ]
 
 
 def _line(name: str, texts: Iterable[str]) -> str:

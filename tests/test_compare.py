@@ -5,8 +5,10 @@ import io
 import numpy as np
 import pandas as pd
 import pytest
+from score_files import write_scores
 
 from bench import cli, compare, results, table
+from envs.registry import TASKS
 
 
 def summary(low, high, **changes):
@@ -103,6 +105,25 @@ def test_compare_prints_the_posts_scores_and_as_csv_all_of_them(tmp_path, capsys
     assert printed["difference"].tolist() == [
         pytest.approx(row["mean"] - row["published"], abs=0.011) for _, row in printed.iterrows()
     ]
+
+
+def test_compare_fits_a_terminal_of_80_with_the_longest_names_and_numbers(tmp_path, capsys):
+    tasks = [name for name, task in TASKS.items() if task.in_post]
+    high = {(task, "iql"): 123.4 for task in tasks} | {(task, "dt"): -123.4 for task in tasks}
+    write_scores(tmp_path / "regenerated" / "quick", tasks, scores=high, spread=9.0)
+    assert cli.main(["compare", "--results", str(tmp_path)]) == 0
+    lines = capsys.readouterr().out.splitlines()[1:]  # the first is the folder
+    assert max(map(len, lines)) <= 80
+    assert sum(line.endswith(("inside ", "outside")) for line in lines) == 3 * len(tasks)
+    assert "other data:" in lines
+
+
+def test_a_table_of_which_nothing_is_published_is_named(tmp_path, capsys):
+    folder = write_scores(tmp_path / "regenerated" / "quick", ["pointmaze-umaze"])
+    assert cli.main(["compare", "--results", str(tmp_path)]) == 0
+    shown = capsys.readouterr().out
+    assert str(folder) in shown
+    assert "nothing published for these cells" in shown
 
 
 def test_data_or_environments_with_doubts_reproduce_nothing():

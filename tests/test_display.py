@@ -2,6 +2,7 @@
 
 import io
 import json
+import time
 
 from rich.console import Console
 
@@ -26,6 +27,39 @@ def test_plain_output_has_one_short_line_for_each_part_and_no_control_codes():
     assert lines[2] == "checkpoint [x] cannot be read"
     assert "\x1b" not in stream.getvalue()
     assert max(map(len, lines)) <= 80
+
+
+def test_a_long_name_is_shortened_and_no_number_is():
+    stream = io.StringIO()
+    name = "me-a-name-that-says-all-of-a-dataset/onestep_reverse_kl"
+    with Bars("cells", 12345, Console(file=stream, width=80)) as bars:
+        for text in ("100.0 ± 10.0", "-1234567.8 ± 1234567.8"):
+            bars.started(name)
+            bars._parts[name] = bars._parts[name]._replace(start=time.monotonic() - 123456.0)
+            bars.finished(name, text)
+    for line, text in zip(
+        stream.getvalue().splitlines(), ("100.0 ± 10.0", "-1234567.8 ± 1234567.8"), strict=True
+    ):
+        assert f" {text} 123456.0 s" in line
+        assert "/12345] me-a-name-" in line
+        assert "reverse_kl " in line
+        assert len(line) <= 80
+
+
+def test_bars_of_long_names_and_large_counts_fit_a_terminal_of_80_with_every_digit():
+    stream = io.StringIO()
+    console = Console(file=stream, width=80, force_terminal=True, _environ={})
+    name = "me-[bold]-a-name-that-says-all-of-a-dataset/onestep_reverse_kl"
+    with Bars("cells", 3, console) as bars:
+        bars.started(name)
+        bars.progress(name, 0, 1_000_000)
+        bars.progress(name, 999_000, 1_000_000)
+        bars.scored(name, -1234.5)
+        bars._progress.refresh()
+        shown = stream.getvalue()
+    assert "me-[bold]-a-nam...tep_reverse_kl" in shown
+    assert "999000/1000000" in shown
+    assert "-1234.5" in shown
 
 
 def test_a_terminal_shows_what_runs_its_score_and_how_many_failed():

@@ -203,16 +203,16 @@ def test_another_environment_than_the_datas_is_refused_unless_insisted_on(
     assert error.count("\n") == 1
     assert not (tmp_path / "results").exists()
     assert cli.main([*arguments, "v5"]) == 0
-    text = Path("results/minari/smoke/table1.md").read_text()
+    text = Path("results/local/minari/smoke/table1.md").read_text()
     assert "†" not in text
-    facts = json.loads(Path("results/minari/smoke/provenance.json").read_text())
+    facts = json.loads(Path("results/local/minari/smoke/provenance.json").read_text())
     assert facts["hopper-medium/bc"]["environment"] == "Hopper-v5"
     assert cli.main([*arguments, "v4", "--insist"]) == 0
-    text = Path("results/minari/smoke/table1.md").read_text()
+    text = Path("results/local/minari/smoke/table1.md").read_text()
     assert "† Insisted on: hopper-medium of source minari was collected in Hopper-v5" in text
-    facts = json.loads(Path("results/minari/smoke/provenance.json").read_text())
+    facts = json.loads(Path("results/local/minari/smoke/provenance.json").read_text())
     assert facts["hopper-medium/bc"]["environment"] == "Hopper-v4"
-    assert "doubts" in Path("results/minari/smoke/table1.csv").read_text()
+    assert "doubts" in Path("results/local/minari/smoke/table1.csv").read_text()
 
 
 @pytest.mark.parametrize(

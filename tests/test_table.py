@@ -7,10 +7,9 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
-from rich.console import Console
 from score_files import write_scores
 
-from bench import results, table
+from bench import results, table, terminal
 from envs.registry import FAMILIES, TASKS
 from envs.types import InputError
 
@@ -166,18 +165,36 @@ def test_the_published_scores_are_those_of_the_posts_sources():
         assert all((name, algorithm) in published for name, task in TASKS.items() if task.in_post)
 
 
-def test_the_text_table_of_all_columns_fits_a_terminal_of_80():
+def everything(titles, mean):
+    """A summary in which every method of ``titles`` has ``mean`` on every task."""
     played = pd.concat(rows(task, [[1e4, 0.0], [1e4, 0.0]]) for task in TASKS)
     summary = table.summarize(played, {f"{task}/bc": facts(task) for task in TASKS}, "quick")
-    titles = ["BC", "10%BC", "Onestep RL", "DT", "RvS-R", "RvS-G", "TD3+BC", "CQL", "IQL"]
     columns = {title: table.Column(title, "offline RL", "nothing") for title in titles}
-    everything = pd.concat(summary.assign(algorithm=title) for title in titles)
-    everything["mean"] = 123.4
-    with (console := Console(width=80)).capture() as capture:
-        console.print(table.render_text(everything, columns))
-    lines = capture.get().splitlines()
-    assert len([line for line in lines if "123.4" in line]) == len(TASKS) + len(FAMILIES)
-    assert all(line.count("123.4") in (0, len(titles)) for line in lines)
+    return pd.concat(summary.assign(algorithm=t, mean=mean) for t in titles), columns
+
+
+@pytest.mark.parametrize("mean", [100.0, -12345.6])
+@pytest.mark.parametrize("width", [40, 80, 120])
+def test_the_text_table_has_every_number_whole_in_blocks_that_fit(mean, width, capsys):
+    titles = ["BC", "10%BC", "Onestep RL", "DT", "RvS-R", "RvS-G", "TD3+BC", "CQL", "IQL"]
+    titles += ["Onestep RL, easy BCQ", "DT as in CORL", "CQL, learned weight", "IQL as in CORL"]
+    summary, columns = everything(titles, mean)
+    terminal.show(table.render_text(summary, columns, width))
+    lines = capsys.readouterr().out.splitlines()
+    numbers = [word for line in lines for word in line.split() if word == str(mean)]
+    assert len(numbers) == len(titles) * (len(TASKS) + len(FAMILIES))
+    assert max(map(len, lines)) <= width
+    # Each block has a row of its own for every task, all as long as the next.
+    blocks = sum(line.startswith("pointmaze average") for line in lines)
+    assert sum(line.startswith("halfcheetah-medium-replay") for line in lines) == blocks
+    assert blocks == {40: 13, 80: 2, 120: 1}[width] if mean == 100.0 and width > 40 else blocks > 1
+
+
+def test_columns_are_in_the_registrys_order_where_the_first_task_lacks_some():
+    order = lambda cells: table.in_order(pd.DataFrame(cells, columns=["task", "algorithm"]))
+    cells = [("a", "iql"), ("a", "rwr"), ("b", "bc"), ("b", "dt"), ("b", "iql"), ("c", "bc")]
+    assert order(cells) == ["bc", "dt", "iql", "rwr"]
+    assert order([("a", "x"), ("a", "y"), ("b", "y"), ("b", "x")]) == ["x", "y"]  # by hand
 
 
 def test_a_table_that_is_not_what_its_scores_give_is_found(tmp_path):
@@ -190,6 +207,17 @@ def test_a_table_that_is_not_what_its_scores_give_is_found(tmp_path):
     text = (folder / "table1.md").read_text()
     (folder / "table1.md").write_text(text.replace("BC", "CB"))
     assert table.stale(folder) == [folder / "table1.md"]
+
+
+def test_a_users_own_results_are_no_source_of_the_committed_ones_nor_the_reverse(tmp_path):
+    root = tmp_path / "results"
+    committed = write_scores(root / "regenerated" / "quick", ["hopper-medium"])
+    own = write_scores(root / "local" / "regenerated" / "quick", ["hopper-medium"])
+    write_scores(root / "local" / "runs", ["hopper-medium"])  # as deep as a source's profile
+    assert table.find(root) == [committed]
+    assert table.find(root / "local") == [own]
+    assert table.find(root, profile="cpu") == table.find(root, source="d4rl") == []
+    assert table.find(root, "regenerated", "quick") == [committed]
 
 
 def test_imitation_comes_first_where_the_first_task_lacks_it(tmp_path):
