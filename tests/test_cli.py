@@ -163,7 +163,7 @@ def test_a_cell_that_is_named_twice_is_run_once(datasets, tmp_path, capsys):
     arguments = ["grid", "--profile", "smoke", "--results", str(tmp_path), "--workers", "1"]
     assert cli.main([*arguments, *names, "--num-seeds", "1"]) == 0
     assert "[1/1] hopper-medium/bc" in capsys.readouterr().out
-    assert "1 seeds" in (tmp_path / "regenerated" / "smoke" / "table1.md").read_text()
+    assert "1 seed;" in (tmp_path / "regenerated" / "smoke" / "table1.md").read_text()
 
 
 def test_one_of_several_tables_can_be_asked_for(tmp_path, capsys):

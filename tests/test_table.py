@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from score_files import write_scores
 
-from bench import results, table, terminal
+from bench import results, screen, table
 from envs.registry import FAMILIES, TASKS
 from envs.types import InputError
 
@@ -179,7 +179,7 @@ def test_the_text_table_has_every_number_whole_in_blocks_that_fit(mean, width, c
     titles = ["BC", "10%BC", "Onestep RL", "DT", "RvS-R", "RvS-G", "TD3+BC", "CQL", "IQL"]
     titles += ["Onestep RL, easy BCQ", "DT as in CORL", "CQL, learned weight", "IQL as in CORL"]
     summary, columns = everything(titles, mean)
-    terminal.show(table.render_text(summary, columns, width))
+    screen.show(table.render_text(summary, columns, width))
     lines = capsys.readouterr().out.splitlines()
     numbers = [word for line in lines for word in line.split() if word == str(mean)]
     assert len(numbers) == len(titles) * (len(TASKS) + len(FAMILIES))
