@@ -1,39 +1,39 @@
 """Checkpoints: (states, phase, step) is all a resume needs, since no random state is carried.
 
-``<phase>-<step>/`` holds the states, and ``<phase>-<step>.json``, written after them, the SHA-256
-of every file: orbax finds a file that is cut, but not always one whose bytes have changed.
+``<phase>-<step>/states.npz`` holds the states, leaf by leaf, and ``<phase>-<step>.json``, written
+after it, its SHA-256. numpy writes it from memory in one piece. orbax, which is made for arrays on
+many machines, writes a dozen files from threads of its own, and on a full disk those report errors
+that nobody can catch.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-import logging
-import shutil
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import jax
-from orbax.checkpoint import v1 as orbax
+import numpy as np
 
 from algos import core
-from bench import results
+from envs import files
 from envs.types import InputError
 
 KEPT = 2  # the newest, and the one before in case the newest cannot be read
-FORMAT = 1  # rises when older checkpoints can no longer be gone on from
-
-logging.getLogger("absl").setLevel(logging.ERROR)  # orbax reports every file it writes
+FORMAT = 2  # rises when older checkpoints can no longer be gone on from
+_STATES = "states.npz"
 
 
 def save(folder: Path, states: core.State, phase: int, step: int) -> None:
     """Write ``folder/<phase>-<step>``, whole or not at all, and keep the newest ``KEPT`` only."""
     path = folder / f"{phase}-{step}"
-    # orbax takes absolute paths only.
-    orbax.save(path.absolute(), states, overwrite=True)
-    manifest = _written_by(states) | {"files": _digests(path)}
-    results.write_json(_manifest(path), manifest)
+    files.remove_leftovers(folder)
+    leaves = jax.device_get(jax.tree.leaves(states))
+    with files.replacing(path) as new:
+        files.write_arrays(new / _STATES, {str(i): leaf for i, leaf in enumerate(leaves)})
+    files.write_json(_manifest(path), _written_by(states) | {"files": _digests(path)})
     for _, _, old in _list(folder)[KEPT:]:
         _remove(old)
 
@@ -50,16 +50,13 @@ def load(
         like: states of the same structure, for shapes, dtypes and devices.
         report: told which checkpoints could not be used, why, and what is done instead.
     """
-    abstract = jax.tree.map(
-        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), like
-    )
     found = _list(folder)
     for index, (phase, step, path) in enumerate(found):
         reason = _defect(path, _written_by(like))
         if not reason:
             try:
-                return orbax.load(path.absolute(), abstract), phase, step
-            except Exception as error:  # orbax, tensorstore and files each raise their own
+                return _read(path / _STATES, like), phase, step
+            except Exception as error:  # numpy, zipfile and files each raise their own
                 reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
         older = index + 1 < len(found)
         instead = "going back to the one before" if older else "the cell starts from nothing"
@@ -71,16 +68,22 @@ def load(
 def keep(folder: Path, copy: Path) -> None:
     """Copy the checkpoints of ``folder`` to ``copy``, unless older ones are there, or none here."""
     if folder.exists() and not copy.exists():
-        temporary = copy.with_name(f".{copy.name}.tmp")
-        shutil.rmtree(temporary, ignore_errors=True)
-        shutil.copytree(folder, temporary)
-        temporary.rename(copy)
+        with files.replacing(copy) as new:
+            for path in filter(Path.is_file, folder.rglob("*")):
+                files.write_bytes(new / path.relative_to(folder), path.read_bytes())
+
+
+def _read(path: Path, like: core.State) -> core.State:
+    leaves, structure = jax.tree.flatten(like)
+    with np.load(path, allow_pickle=False) as file:
+        read = [jax.device_put(file[str(i)], leaf.sharding) for i, leaf in enumerate(leaves)]
+    return jax.tree.unflatten(structure, read)
 
 
 def _defect(path: Path, written_by: dict[str, Any]) -> str:
     """Why the checkpoint is not one that ``written_by`` wrote; empty if it is."""
     try:
-        manifest = results.read_json(_manifest(path))
+        manifest = files.read_json(_manifest(path))
     except InputError:
         return "its list of files is missing or damaged"
     if not isinstance(manifest, dict):
@@ -100,7 +103,7 @@ def _written_by(states: core.State) -> dict[str, Any]:
     leaves, _ = jax.tree.flatten_with_path(states)
     arrays = [f"{jax.tree_util.keystr(path)} {x.dtype}{list(x.shape)}" for path, x in leaves]
     digest = hashlib.sha256("\n".join(arrays).encode()).hexdigest()[:12]
-    return {"format": FORMAT, "orbax": version("orbax-checkpoint"), "arrays": digest}
+    return {"format": FORMAT, "arrays": digest}
 
 
 def _digests(path: Path) -> dict[str, str]:
@@ -114,8 +117,8 @@ def _manifest(path: Path) -> Path:
 
 
 def _remove(path: Path) -> None:
-    _manifest(path).unlink(missing_ok=True)
-    shutil.rmtree(path)
+    files.remove(_manifest(path))
+    files.remove(path)
 
 
 def _list(folder: Path) -> list[tuple[int, int, Path]]:
@@ -129,5 +132,6 @@ def _list(folder: Path) -> list[tuple[int, int, Path]]:
 
 
 def clear(folder: Path) -> None:
-    """Remove all checkpoints."""
-    shutil.rmtree(folder, ignore_errors=True)
+    """Remove all checkpoints, as far as that can be done."""
+    with contextlib.suppress(OSError):
+        files.remove(folder)

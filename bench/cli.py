@@ -212,7 +212,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_FAILED
     except OSError as error:
-        from bench.results import CANNOT_WRITE
+        from envs.files import CANNOT_WRITE
 
         if error.errno not in CANNOT_WRITE:
             raise

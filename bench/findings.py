@@ -16,6 +16,7 @@ import numpy as np
 
 from bench import plots, report, results, stats, table
 from bench.table import Column
+from envs import files
 from envs.datasets import DEFAULT_SOURCE
 from envs.registry import FAMILIES, OWN, TASKS, Task
 from envs.types import Array, InputError
@@ -240,7 +241,8 @@ def _section(folder: Path, found: report.Results) -> dict[str, object]:
 
 def write(results_folder: Path) -> Path:
     """Write the page; returns its path."""
-    results.write_text(results_folder / PAGE, build(results_folder))
+    with results.writing(results_folder):
+        files.write_text(results_folder / PAGE, build(results_folder))
     return results_folder / PAGE
 
 
@@ -248,4 +250,4 @@ def stale(results_folder: Path) -> list[Path]:
     """The page, where there is one and it is not what the scores give."""
     if not (results_folder / PAGE).exists():
         return []
-    return results.differing(results_folder, {PAGE: build(results_folder)})
+    return files.differing(results_folder, {PAGE: build(results_folder)})

@@ -17,6 +17,7 @@ from bench.cell import Cell, Settings
 from bench.display import Display
 from bench.interrupt import Asked, asked_to_stop
 from bench.profiles import Profile
+from envs import files
 from envs.datasets import choose_scale
 from envs.registry import TASKS, Task
 from envs.types import InputError
@@ -110,7 +111,7 @@ def run(
             for cell, outcome in outcomes:
                 if isinstance(outcome, InputError):
                     raise outcome
-                if isinstance(outcome, OSError) and outcome.errno in results.CANNOT_WRITE:
+                if isinstance(outcome, OSError) and outcome.errno in files.CANNOT_WRITE:
                     raise outcome
                 if isinstance(outcome, Exception):
                     failures.append(_record_failure(cell, results_folder, outcome))
@@ -127,7 +128,7 @@ def run(
         # Whatever ended the grid, cells that are done are in its tables.
         if provenance:
             # Another grid may publish other cells of the same table: neither may undo the other's.
-            with results.locked(folder / ".lock", str(folder), display.note):
+            with results.writing(folder, display.note):
                 publish(pd.concat(rows), provenance, folder, pd.concat(tracks) if tracks else None)
     if stale:
         display.note(
@@ -190,6 +191,6 @@ def summary_text(task: Task, rows: pd.DataFrame) -> str:
 
 def _record_failure(cell: Cell, results_folder: Path, error: Exception) -> str:
     folder = cells.folder_of(cell, results_folder)
-    results.write_text(folder / "FAILED", "".join(traceback.format_exception(error)))
+    files.write_text(folder / "FAILED", "".join(traceback.format_exception(error)))
     reason = str(error).strip().splitlines() or [type(error).__name__]
     return f"{cell.name} failed: {reason[0][:200]} (traceback: {folder / 'FAILED'})"

@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 from bench import compare, plots, results, stats, table
 from bench.plots import Line, Panel, Point
 from bench.table import Column
+from envs import files
 from envs.registry import FAMILIES, TASKS
 from envs.types import Array, InputError
 
@@ -53,6 +54,11 @@ class Results(NamedTuple):
 
 def read(folder: Path) -> Results:
     """The results in ``folder``, ``results/<source>/<profile>``."""
+    with results.reading(folder):
+        return _read(folder)
+
+
+def _read(folder: Path) -> Results:
     summary, columns = table.load(folder)
     rows = results.read_rows(folder / "scores.csv", results.SCORE_COLUMNS)
     curves = {
@@ -194,18 +200,20 @@ def build(folder: Path) -> dict[str, str]:
 
 def write(folder: Path) -> Path:
     """Write the page and the picture of ``folder``; returns the page's path."""
-    for name, text in build(folder).items():
-        results.write_text(folder / name, text)
+    with results.writing(folder):
+        for name, text in build(folder).items():
+            files.write_text(folder / name, text)
     return folder / PAGE
 
 
 def write_plots(folder: Path, target: Path) -> list[Path]:
     """Write every picture of ``folder`` into ``target`` as SVG and PNG."""
     written = []
-    for name, figure in figures(read(folder)).items():
-        results.write_text(target / f"{name}.svg", plots.svg(figure, name))
-        results.write_bytes(target / f"{name}.png", plots.png(figure))
-        written += [target / f"{name}.svg", target / f"{name}.png"]
+    with results.writing(target):
+        for name, figure in figures(read(folder)).items():
+            files.write_text(target / f"{name}.svg", plots.svg(figure, name))
+            files.write_bytes(target / f"{name}.png", plots.png(figure))
+            written += [target / f"{name}.svg", target / f"{name}.png"]
     return written
 
 
@@ -213,7 +221,7 @@ def stale(folder: Path) -> list[Path]:
     """The page and the picture of ``folder``, where a page was made and is not what they give."""
     if not (folder / PAGE).exists():
         return []
-    return results.differing(folder, build(folder))
+    return files.differing(folder, build(folder))
 
 
 def _render(found: Results, drawn: dict[str, Figure], folder: Path) -> str:

@@ -16,6 +16,7 @@ import pandas as pd
 from rich.table import Table
 
 from bench import results, stats
+from envs import files
 from envs.registry import FAMILIES, TASKS, get_task
 from envs.types import InputError
 
@@ -251,8 +252,9 @@ def load(folder: Path) -> tuple[pd.DataFrame, dict[str, Column]]:
     Args:
         folder: ``results/<source>/<profile>`` with ``scores.csv`` and ``provenance.json``.
     """
-    rows = results.read_rows(folder / "scores.csv", results.SCORE_COLUMNS)
-    provenance = results.read_provenance(folder / "provenance.json")
+    with results.reading(folder):
+        rows = results.read_rows(folder / "scores.csv", results.SCORE_COLUMNS)
+        provenance = results.read_provenance(folder / "provenance.json")
     columns = {
         facts["algorithm"]: Column(facts["title"], facts["style"], facts["told"])
         for facts in provenance.values()
@@ -274,13 +276,14 @@ def build(folder: Path) -> dict[str, str]:
 
 def write(folder: Path) -> None:
     """Write the tables of ``folder``."""
-    for name, text in build(folder).items():
-        results.write_text(folder / name, text)
+    with results.writing(folder):
+        for name, text in build(folder).items():
+            files.write_text(folder / name, text)
 
 
 def stale(folder: Path) -> list[Path]:
     """Tables of ``folder`` that are not what its scores give."""
-    return results.differing(folder, build(folder))
+    return files.differing(folder, build(folder))
 
 
 def find(results_folder: Path) -> list[Path]:

@@ -18,6 +18,7 @@ from algos.registry import ALGORITHMS
 from bench import cell as cells
 from bench import checkpoint, cli, grid, records, results
 from bench.profiles import PROFILES
+from envs import files
 from envs.behaviour import policy
 from envs.behaviour.recipes import Recipe
 from envs.datasets import SOURCES
@@ -118,8 +119,7 @@ def test_damage_to_every_checkpoint_restarts_the_cell_and_says_so(stopped, undis
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda manifest: manifest | {"format": 0}, "written with format 0, this is 1"),
-        (lambda manifest: manifest | {"orbax": "0.1"}, "written with orbax 0.1, this is "),
+        (lambda manifest: manifest | {"format": 1}, "written with format 1, this is 2"),
         (lambda manifest: manifest | {"files": 3}, "its list of files is damaged"),
         (lambda manifest: [], "its list of files is damaged"),
         (lambda manifest: None, "its list of files is missing or damaged"),
@@ -266,7 +266,7 @@ def test_a_results_folder_that_is_read_only_is_one_line(datasets, capsys):
 def test_a_table_that_becomes_read_only_loses_no_cell(datasets, tmp_path, monkeypatch, capsys):
     arguments = ["grid", "--profile", "smoke", "--results", str(tmp_path), "--workers", "1"]
     arguments += ["--tasks", "hopper-medium", "--algorithms", "bc"]
-    write = results.write_bytes
+    write = files.write_bytes
 
     def refuse(path, content):
         if path.parent.name == "smoke":
@@ -274,7 +274,7 @@ def test_a_table_that_becomes_read_only_loses_no_cell(datasets, tmp_path, monkey
         write(path, content)
 
     with monkeypatch.context() as patch:
-        patch.setattr(results, "write_bytes", refuse)
+        patch.setattr(files, "write_bytes", refuse)
         assert cli.main(arguments) == 1
     assert re.fullmatch(
         r"error: cannot write .*: Read-only file system; .*\n", capsys.readouterr().err
@@ -294,9 +294,8 @@ folder, task = Path(sys.argv[1]), sys.argv[2]
 for number in range(10):
     row = (task, f"method{number}", 0, 10, 0, 1.0, 5)
     rows = pd.DataFrame([row], columns=list(results.SCORE_COLUMNS))
-    with results.locked(folder / ".lock", "it", lambda line: None):
-        name = f"{task}/method{number}"
-        results.publish(folder, rows, {name: sound(name)}, [])
+    name = f"{task}/method{number}"
+    results.publish(folder, rows, {name: sound(name)}, [])
 """
 
 
@@ -307,7 +306,7 @@ def test_two_grids_that_publish_at_once_lose_no_cell(tmp_path):
     scores = results.read_rows(tmp_path / "scores.csv", results.SCORE_COLUMNS)
     names = {f"{task}/method{number}" for task in ("a", "b") for number in range(10)}
     assert set(results.cell_names(scores)) == names
-    assert set(results.read_json(tmp_path / "provenance.json")) == names
+    assert set(files.read_json(tmp_path / "provenance.json")) == names
 
 
 def test_a_grid_holds_the_lock_while_it_publishes(datasets, tmp_path, monkeypatch):
