@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -103,11 +104,12 @@ def run(
     planned = [cell for cell in planned if cell not in kept]
     num_workers = min(num_workers, len(planned))
     try:
-        with asked_to_stop() as asked:
+        with asked_to_stop() as asked, contextlib.ExitStack() as stack:
             if num_workers <= 1:
                 outcomes = _one_by_one(planned, results_folder, display, asked)
             else:
                 outcomes = workers.run(planned, results_folder, display, num_workers, asked)
+            stack.callback(outcomes.close)  # workers end before the tables are written
             for cell, outcome in outcomes:
                 if isinstance(outcome, InputError):
                     raise outcome
@@ -152,7 +154,7 @@ def _published(planned: Sequence[Cell], folder: Path, results_folder: Path) -> l
 
 def _one_by_one(
     planned: Sequence[Cell], results_folder: Path, display: Display, asked: Asked
-) -> Iterator[tuple[Cell, Path | Exception]]:
+) -> Generator[tuple[Cell, Path | Exception], None, None]:
     for cell in planned:
         display.started(cell.name)
         try:

@@ -33,6 +33,7 @@ _FACTS = {
     "hash": str,
 }
 
+
 def write_rows(path: Path, rows: pd.DataFrame) -> None:
     """Replace ``path`` by ``rows`` as CSV; floats in their shortest exact form."""
     write_text(path, rows.to_csv(index=False, lineterminator="\n"))

@@ -107,7 +107,7 @@ def make_folder(path: Path) -> None:
 
 
 def remove(path: Path) -> None:
-    """Remove what is at ``path``, be it a file, a folder, a link (but not its target) or nothing."""
+    """Remove what is at ``path``, a file, a folder, a link (but not its target) or nothing."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
@@ -219,15 +219,45 @@ def locked(
         if opened is not None:
             number, how = opened
             stack.callback(os.close, number)
-            if _acquire(number, how, name, report) and how == fcntl.LOCK_EX:
+            if acquire(number, name, report, how) and how == fcntl.LOCK_EX:
                 remove_leftovers(path.parent, leftovers)
         held.add(key)
         stack.callback(held.discard, key)
         yield
 
 
+def acquire(
+    number: int, name: str, report: Report = lambda line: None, how: int = fcntl.LOCK_EX
+) -> bool:
+    """Lock an open file, until it is closed.
+
+    Args:
+        number: of the file, as ``os.open`` gives it.
+        name: what is written, for people.
+        report: told if another process has to be waited for, or if there are no locks.
+        how: ``fcntl.LOCK_EX`` to write, ``fcntl.LOCK_SH`` to read.
+
+    Returns:
+        whether it is locked; False where the file system has no locks.
+    """
+    try:
+        fcntl.flock(number, how | fcntl.LOCK_NB)
+    except BlockingIOError:
+        report(f"{name} is being written by another process; waiting for it")
+        fcntl.flock(number, how)
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+        device = os.fstat(number).st_dev
+        if device not in _noted and how == fcntl.LOCK_EX:
+            report(f"no locks on the file system of {name}: run one command at a time there")
+            _noted.add(device)
+        return False
+    return True
+
+
 def open_own(path: Path) -> int:
-    """Open ``path`` to read and write, made if it is not there and never emptied.
+    """Open ``path`` to read and append, made if it is not there and never emptied.
 
     Returns:
         its number, as ``os.open``.
@@ -237,7 +267,7 @@ def open_own(path: Path) -> int:
         OSError: it cannot be made.
     """
     make_folder(path.parent)
-    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
+    flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
     try:
         number = os.open(path, flags, 0o666)
     except OSError:
@@ -266,21 +296,3 @@ def _open_shared(path: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return number, fcntl.LOCK_SH
-
-
-def _acquire(number: int, how: int, name: str, report: Report) -> bool:
-    """Whether the lock was had, sooner or later; False where there are no locks."""
-    try:
-        fcntl.flock(number, how | fcntl.LOCK_NB)
-    except BlockingIOError:
-        report(f"{name} is being written by another process; waiting for it")
-        fcntl.flock(number, how)
-    except OSError as error:
-        if error.errno not in _NO_LOCKS:
-            raise
-        device = os.fstat(number).st_dev
-        if device not in _noted and how == fcntl.LOCK_EX:
-            report(f"no locks on the file system of {name}: run one command at a time there")
-            _noted.add(device)
-        return False
-    return True

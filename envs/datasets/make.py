@@ -105,7 +105,7 @@ def _is_over(work: Path) -> bool:
 
 
 def _room(recipe: Recipe, work: Path) -> int:
-    """Bytes that are still to be written, at least: each array goes into a block and the dataset."""
+    """Bytes still to be written, at least: each array goes into a block and into the dataset."""
     spec = recipe.task.spec
     once = recipe.num_rows * (spec.observation_dim + spec.action_dim + 1) * _BYTES
     there = sum(path.stat().st_size for path in work.glob("part-*.npz"))
