@@ -50,6 +50,8 @@ def load(
         like: states of the same structure, for shapes, dtypes and devices.
         report: told which checkpoints could not be used, why, and what is done instead.
     """
+    if folder.is_symlink():
+        folder.unlink()  # we make folders, and what a link leads to is not ours to change
     found = _list(folder)
     for index, (phase, step, path) in enumerate(found):
         reason = _defect(path, _written_by(like))

@@ -137,7 +137,7 @@ def ask_for_room(path: Path, num_bytes: int) -> None:
     existing = next(place for place in (path, *path.absolute().parents) if place.exists())
     free = shutil.disk_usage(existing).free
     if free < num_bytes:
-        text = f"it takes {num_bytes / 1e6:,.1f} MB and {free / 1e6:,.1f} MB are free"
+        text = f"it takes {num_bytes / 1e3:,.0f} kB and {free / 1e3:,.0f} kB are free"
         raise OSError(errno.ENOSPC, text, str(path))
 
 

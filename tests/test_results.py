@@ -142,3 +142,25 @@ def test_damaged_json_is_named(tmp_path):
     (tmp_path / "p.json").write_text("{")
     with pytest.raises(InputError, match=r"p\.json is not JSON"):
         files.read_json(tmp_path / "p.json")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "task," + ",".join(map(str, range(1_000_000))) + "\n",
+        "\n\n" + "," * 1_000_000 + "\n",
+        ",".join(results.SCORE_COLUMNS) + "\n" + "1," * 1_000_000 + "\n",
+    ],
+    ids=["header", "header below blank lines", "row"],
+)
+def test_a_million_columns_are_refused_before_they_take_memory(tmp_path, monkeypatch, text):
+    (tmp_path / "scores.csv").write_text(text)
+    monkeypatch.setattr(pd, "read_csv", lambda *_: pytest.fail("read"))
+    with pytest.raises(InputError, match=r"scores\.csv has a line of more than 4,096 bytes; "):
+        results.read_rows(tmp_path / "scores.csv", results.SCORE_COLUMNS)
+
+
+def test_a_pipe_in_place_of_scores_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "scores.csv")
+    with pytest.raises(InputError, match=r"scores\.csv is not a file"):
+        results.read_rows(tmp_path / "scores.csv", results.SCORE_COLUMNS)

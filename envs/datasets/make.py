@@ -91,10 +91,10 @@ def make(
         files.ask_for_room(target, _room(recipe, work))
         episodes = _collect(recipe, work, num_threads, progress)
         files.remove(work / _OVER)
-        made = _write(recipe, episodes, work)
+        _write(recipe, episodes, work)
         files.write_text(work / _OVER, "")
         with files.replacing(target) as new:
-            os.replace(made, new)
+            os.replace(work / _MINARI, new)
         files.remove(work)
     return True
 
@@ -170,8 +170,8 @@ def _load_block(path: Path) -> list[Episode]:
     return episodes
 
 
-def _write(recipe: Recipe, episodes: list[Episode], work: Path) -> Path:
-    """Write the Minari dataset under ``work``, with our provenance in its metadata; its folder."""
+def _write(recipe: Recipe, episodes: list[Episode], work: Path) -> None:
+    """Write the Minari dataset under ``work``, with our provenance in its metadata."""
     task = recipe.task
     dataset = flatten(
         (e.observations, e.actions, e.rewards, e.terminations, e.truncations) for e in episodes
@@ -202,33 +202,31 @@ def _write(recipe: Recipe, episodes: list[Episode], work: Path) -> Path:
         for i, e in enumerate(episodes)
     ]
     spec = task.spec
-    made = work / _MINARI
-    files.remove(made)
-    made.mkdir()
-    storage = MinariStorage.new(
-        made / "data",
-        observation_space=gymnasium.spaces.Box(-np.inf, np.inf, (spec.observation_dim,)),
-        action_space=gymnasium.spaces.Box(-1.0, 1.0, (spec.action_dim,)),
-    )
-    # HDF5 writes a file piece by piece, and where the disk takes no more of them it ends the
-    # process: so Minari writes to memory.
-    on_disk, storage._file_path = storage._file_path, io.BytesIO()
-    storage.update_episodes(buffers)
-    files.write_bytes(on_disk, storage._file_path.getvalue())
-    storage.update_metadata(
-        {
-            "dataset_id": recipe.dataset_id,
-            "algorithm_name": _ALGORITHM_NAMES[task.family],
-            "minari_version": version("minari"),
-            "requirements": [f"mujoco=={version('mujoco')}"],
-            "dataset_size": float(storage.get_size()),
-            "env_spec": gymnasium.spec(task.gymnasium_id).to_json(),
-            "ref_min_score": task.reference_returns[0],
-            "ref_max_score": task.reference_returns[1],
-            METADATA_KEY: json.dumps(provenance),
-        }
-    )
-    return made
+    with files.replacing(work / _MINARI) as made:
+        made.mkdir()
+        storage = MinariStorage.new(
+            made / "data",
+            observation_space=gymnasium.spaces.Box(-np.inf, np.inf, (spec.observation_dim,)),
+            action_space=gymnasium.spaces.Box(-1.0, 1.0, (spec.action_dim,)),
+        )
+        # HDF5 writes a file piece by piece, and where the disk takes no more of them it ends the
+        # process: so Minari writes to memory.
+        on_disk, storage._file_path = storage._file_path, io.BytesIO()
+        storage.update_episodes(buffers)
+        files.write_bytes(on_disk, storage._file_path.getvalue())
+        storage.update_metadata(
+            {
+                "dataset_id": recipe.dataset_id,
+                "algorithm_name": _ALGORITHM_NAMES[task.family],
+                "minari_version": version("minari"),
+                "requirements": [f"mujoco=={version('mujoco')}"],
+                "dataset_size": float(storage.get_size()),
+                "env_spec": gymnasium.spec(task.gymnasium_id).to_json(),
+                "ref_min_score": task.reference_returns[0],
+                "ref_max_score": task.reference_returns[1],
+                METADATA_KEY: json.dumps(provenance),
+            }
+        )
 
 
 def describe(recipe: Recipe) -> tuple[dict[str, Any], dict[str, Any]]:
