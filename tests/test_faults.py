@@ -13,10 +13,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import score_files
 
 from algos.registry import ALGORITHMS
 from bench import cell as cells
-from bench import checkpoint, cli, grid, records, results
+from bench import checkpoint, cli, findings, grid, records, report, results, table
 from bench.profiles import PROFILES
 from envs import files
 from envs.behaviour import policy
@@ -290,7 +291,7 @@ def test_a_disk_that_is_full_at_any_stage_ends_the_grid_in_one_line_and_loses_no
 def test_a_checkpoint_on_a_full_disk_is_one_line_with_several_workers(datasets, tmp_path):
     command = [sys.executable, "-m", "bench", "grid", "--profile", "smoke", "--workers", "2"]
     command += ["--tasks", "hopper-medium", "antmaze-umaze", "--algorithms", "bc", "td3_bc"]
-    # 20 kB and 40 kB, as the shell's blocks are of 512 or 1024 bytes: checkpoints have more.
+    # Blocks of 512 or 1024 bytes, by the shell; every checkpoint has more than 40 of either.
     full = ["sh", "-c", 'ulimit -S -f 40; exec "$@"', "sh", *command, "--results", str(tmp_path)]
     done = subprocess.run(full, capture_output=True, text=True, check=False)
     assert done.returncode == 1, done.stderr
@@ -395,6 +396,56 @@ def test_a_table_that_becomes_read_only_loses_no_cell(datasets, tmp_path, monkey
     monkeypatch.setattr(cells, "_train", lambda *_: pytest.fail("trained again"))
     assert cli.main(arguments) == 0
     assert (tmp_path / "regenerated" / "smoke" / "table1.md").exists()
+
+
+WRITERS = {
+    "table": "table.write(folder)",
+    "report": "report.write(folder)",
+    "findings": "findings.write(root)",
+    "publish": "results.publish(folder, rows.assign(step=100 + number % 2), facts, order)",
+}
+WRITE = """
+import sys
+from pathlib import Path
+from bench import findings, report, results, table
+root = Path(sys.argv[1])
+folder = root / "regenerated" / "quick"
+rows = results.read_rows(folder / "scores.csv", results.SCORE_COLUMNS)
+facts = results.read_provenance(folder / "provenance.json")
+name = sys.argv[2]
+order, facts = list(facts), {name: facts[name]}
+rows = rows[(results.cell_names(rows) == name) & (rows["step"] == 100)]
+for number in range(int(sys.argv[3])):
+"""
+
+
+def test_every_writer_of_a_results_folder_beside_every_other(tmp_path):
+    folder = tmp_path / "regenerated" / "quick"
+    score_files.write_scores(folder, ("hopper-medium", "antmaze-umaze"), steps=(100,))
+    scores = results.read_rows(folder / "scores.csv", results.SCORE_COLUMNS)
+    facts = results.read_provenance(folder / "provenance.json")
+    results.publish(folder, scores, facts, list(facts))
+    table.write(folder)
+    report.write(folder)
+    findings.write(tmp_path)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    arguments = [str(tmp_path), "hopper-medium/iql"]
+    counts = {"table": "60", "report": "3", "findings": "3", "publish": "61"}
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-c", f"{WRITE}    {WRITERS[name]}", *arguments, counts[name]],
+            cwd=ROOT,
+            stderr=subprocess.PIPE,
+        )
+        for name in WRITERS
+    ]
+    errors = [process.communicate()[1].decode() for process in running]
+    assert errors == [""] * len(WRITERS)
+    table.write(folder)
+    report.write(folder)
+    findings.write(tmp_path)
+    after = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    assert after == before
 
 
 PUBLISH = """
