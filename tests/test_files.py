@@ -86,6 +86,10 @@ def test_a_folder_is_replaced_in_one_move_and_a_link_to_one_too(tmp_path):
         assert names(tmp_path / "x") == [f"{number}"]
     assert names(tmp_path / "old") == ["precious"]
     assert names(tmp_path) == ["old", "x"]
+    (tmp_path / "y").symlink_to(tmp_path / "nowhere")
+    with files.replacing(tmp_path / "y") as new:
+        new.mkdir()
+    assert names(tmp_path) == ["old", "x", "y"]
 
 
 def test_a_link_at_the_place_of_a_lock_is_refused_and_its_target_is_untouched(tmp_path):
