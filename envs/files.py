@@ -86,7 +86,7 @@ def replacing(path: Path) -> Iterator[Path]:
         prefix = f".{path.name}."[:200]
         folder = Path(tempfile.mkdtemp(prefix=prefix, suffix=".tmp", dir=path.parent))
         try:
-            new = folder / path.name
+            new = folder / "new"  # no name that a search for files of its kind would find
             yield new
             if path.is_symlink() or path.is_dir():
                 os.replace(path, folder / "old")
