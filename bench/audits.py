@@ -15,6 +15,7 @@ import pandas as pd
 from rich.console import Group
 
 from bench import results, screen
+from envs import files
 from envs.registry import OWN, TASKS, Task, own_task
 from envs.scores import normalized_score
 from envs.types import InputError
@@ -75,7 +76,7 @@ def read(folder: Path) -> list[Audited]:
     path = folder / FILE
     if not path.exists():
         return []
-    known = results.read_json(path)
+    known = files.read_json(path)
     provenance = results.read_provenance(folder / "provenance.json")
     used = {
         results.data_name(facts): (facts["task"]["name"], facts["dataset"]["hash"])

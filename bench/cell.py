@@ -37,6 +37,7 @@ from bench import baselines, checkpoint, records, results
 from bench.evaluate import describe, episode_seeds, evaluate, naming
 from bench.interrupt import Asked
 from bench.train import INIT, TRAIN, Program, build, chunk_steps, replicated_sharding, stream
+from envs import files
 from envs.datasets import environment, load, provenance, require_trust
 from envs.registry import Task, World
 from envs.scores import normalized_score
@@ -240,8 +241,9 @@ def run(
     require_trust(data, cell.insist)
     folder = folder_of(cell, results_folder)
     folder.mkdir(parents=True, exist_ok=True)
-    with results.locked(folder / "lock", cell.name, report):
+    with files.locked(folder / "lock", cell.name, report):
         if (folder / "DONE").exists() and _is_whole(cell, folder):
+            checkpoint.clear(folder / "checkpoint")  # of a run that was killed before it did so
             return folder
         (folder / "DONE").unlink(missing_ok=True)
         num_lanes = len(cell.settings.seeds) * cell.settings.num_episodes
@@ -249,14 +251,13 @@ def run(
         with contextlib.closing(make_lanes(cell, num_lanes)) as lanes:
             dataset = load_once(cell)
             facts = identity(cell, data) | _circumstances(cell, data)
-            results.write_json(folder / "config.json", facts)
+            files.write_json(folder / "config.json", facts)
             made_of = (cell.task, cell.settings.source, cell.settings.scale, cell.version)
-            results.write_json(folder / "audit.json", _audit_once(*made_of, data["hash"]))
+            files.write_json(folder / "audit.json", _audit_once(*made_of, data["hash"]))
             _train(cell, folder, dataset, lanes, asked, progress, scored, report)
         (folder / "FAILED").unlink(missing_ok=True)
-        results.write_text(folder / "DONE", "")
-        with contextlib.suppress(OSError):
-            checkpoint.clear(folder / "checkpoint")
+        files.write_text(folder / "DONE", "")
+        checkpoint.clear(folder / "checkpoint")
     return folder
 
 
@@ -273,20 +274,20 @@ def read(folder: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
 
     The provenance includes the ``audit`` of its data, or None if the cell is older than audits.
     """
-    facts = results.read_json(folder / "config.json")
+    facts = files.read_json(folder / "config.json")
     rows = results.read_rows(folder / "evals.csv", records.EVAL_COLUMNS)
     rows = rows.assign(task=facts["task"]["name"], algorithm=facts["algorithm"])
     entry = get_algorithm(facts["algorithm"])
     heading = {"title": entry.title, "style": entry.style, "told": entry.told}
     audited = folder / "audit.json"
     facts |= heading | {"hash": folder.name}
-    facts["audit"] = results.read_json(audited) if audited.exists() else None
+    facts["audit"] = files.read_json(audited) if audited.exists() else None
     return rows[list(results.SCORE_COLUMNS)], facts
 
 
 def read_tracks(folder: Path) -> pd.DataFrame:
     """Tracks of a finished cell (``results.TRACK_COLUMNS``); none outside mazes."""
-    facts = results.read_json(folder / "config.json")
+    facts = files.read_json(folder / "config.json")
     rows = results.read_rows(folder / "tracks.csv", results.TRACK_COLUMNS[2:])
     rows = rows.assign(task=facts["task"]["name"], algorithm=facts["algorithm"])
     return rows[list(results.TRACK_COLUMNS)]

@@ -6,9 +6,10 @@ of every file: orbax finds a file that is cut, but not always one whose bytes ha
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import hashlib
 import logging
-import shutil
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
@@ -18,11 +19,15 @@ import jax
 from orbax.checkpoint import v1 as orbax
 
 from algos import core
-from bench import results
+from envs import files
 from envs.types import InputError
 
 KEPT = 2  # the newest, and the one before in case the newest cannot be read
 FORMAT = 1  # rises when older checkpoints can no longer be gone on from
+
+# Room that is asked for before orbax writes, whose threads report a full disk in dozens of lines
+# that nobody can catch: what the arrays take, and what it adds to each and to all of them.
+_BYTES_PER_ARRAY, _BYTES_MORE = 1 << 10, 64 << 10
 
 logging.getLogger("absl").setLevel(logging.ERROR)  # orbax reports every file it writes
 
@@ -30,10 +35,13 @@ logging.getLogger("absl").setLevel(logging.ERROR)  # orbax reports every file it
 def save(folder: Path, states: core.State, phase: int, step: int) -> None:
     """Write ``folder/<phase>-<step>``, whole or not at all, and keep the newest ``KEPT`` only."""
     path = folder / f"{phase}-{step}"
-    # orbax takes absolute paths only.
-    orbax.save(path.absolute(), states, overwrite=True)
-    manifest = _written_by(states) | {"files": _digests(path)}
-    results.write_json(_manifest(path), manifest)
+    files.remove_leftovers(folder)
+    leaves = jax.tree.leaves(states)
+    with files.replacing(path) as new:
+        size = sum(leaf.nbytes + _BYTES_PER_ARRAY for leaf in leaves) + _BYTES_MORE
+        files.ask_for_room(new, size)
+        _write(new, states)
+    files.write_json(_manifest(path), _written_by(states) | {"files": _digests(path)})
     for _, _, old in _list(folder)[KEPT:]:
         _remove(old)
 
@@ -50,6 +58,8 @@ def load(
         like: states of the same structure, for shapes, dtypes and devices.
         report: told which checkpoints could not be used, why, and what is done instead.
     """
+    if folder.is_symlink():
+        folder.unlink()  # we make folders, and what a link leads to is not ours to change
     abstract = jax.tree.map(
         lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), like
     )
@@ -71,16 +81,25 @@ def load(
 def keep(folder: Path, copy: Path) -> None:
     """Copy the checkpoints of ``folder`` to ``copy``, unless older ones are there, or none here."""
     if folder.exists() and not copy.exists():
-        temporary = copy.with_name(f".{copy.name}.tmp")
-        shutil.rmtree(temporary, ignore_errors=True)
-        shutil.copytree(folder, temporary)
-        temporary.rename(copy)
+        with files.replacing(copy) as new:
+            for path in filter(Path.is_file, folder.rglob("*")):
+                files.write_bytes(new / path.relative_to(folder), path.read_bytes())
+
+
+def _write(path: Path, states: core.State) -> None:
+    """Write ``states`` to the folder ``path``; a disk that filled up meanwhile is an OSError."""
+    try:
+        orbax.save(path.absolute(), states)  # it takes absolute paths only
+    except Exception as error:  # orbax and tensorstore each raise their own
+        if "No space left" in str(error):
+            raise OSError(errno.ENOSPC, "No space left on device") from error
+        raise
 
 
 def _defect(path: Path, written_by: dict[str, Any]) -> str:
     """Why the checkpoint is not one that ``written_by`` wrote; empty if it is."""
     try:
-        manifest = results.read_json(_manifest(path))
+        manifest = files.read_json(_manifest(path))
     except InputError:
         return "its list of files is missing or damaged"
     if not isinstance(manifest, dict):
@@ -114,8 +133,8 @@ def _manifest(path: Path) -> Path:
 
 
 def _remove(path: Path) -> None:
-    _manifest(path).unlink(missing_ok=True)
-    shutil.rmtree(path)
+    files.remove(_manifest(path))
+    files.remove(path)
 
 
 def _list(folder: Path) -> list[tuple[int, int, Path]]:
@@ -129,5 +148,6 @@ def _list(folder: Path) -> list[tuple[int, int, Path]]:
 
 
 def clear(folder: Path) -> None:
-    """Remove all checkpoints."""
-    shutil.rmtree(folder, ignore_errors=True)
+    """Remove all checkpoints, as far as that can be done."""
+    with contextlib.suppress(OSError):
+        files.remove(folder)

@@ -8,7 +8,7 @@ import io
 import itertools
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple, TextIO
@@ -247,7 +247,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output went away, as `| head` does
         return EXIT_FAILED
     except OSError as error:
-        from bench.results import CANNOT_WRITE
+        from envs.files import CANNOT_WRITE
 
         if error.errno not in CANNOT_WRITE:
             raise
@@ -408,15 +408,25 @@ def _thousands(number: int) -> str:
 def _data_make(args: DataMakeArgs) -> int:
     from bench.display import Bars
 
-    _collect(_recipes(args), args.overwrite, Bars)
-    return 0
+    return _fail(_collect(_recipes(args), args.overwrite, Bars).values())
 
 
-def _collect(recipes: Sequence[Any], overwrite: bool, display: Callable[[str, int], Any]) -> None:
+def _collect(
+    recipes: Sequence[Any], overwrite: bool, display: Callable[[str, int], Any]
+) -> dict[str, str]:
+    """Make datasets; task -> a line, of those that failed."""
     from bench.datasets import make_all
 
     with display("datasets", len(recipes)) as shown:
-        make_all(recipes, overwrite, shown)
+        return make_all(recipes, overwrite, shown)
+
+
+def _fail(lines: Iterable[str]) -> int:
+    """Print what failed; returns the exit status."""
+    lines = list(lines)
+    for line in lines:
+        terminal.say(f"error: {line}")
+    return EXIT_FAILED if lines else 0
 
 
 def _data_fetch(args: DataFetchArgs) -> int:
@@ -551,7 +561,8 @@ def _train(arguments: list[str]) -> int:
         insist=run.insist,
     )
     devices.describe()
-    _have_data([planned], Bars)
+    if missing := _have_data([planned], Bars):
+        return _fail(missing.values())
     _prepare(run.results)
     with Bars("cells", 1) as bars, asked_to_stop() as asked:
         bars.started(planned.name)
@@ -637,7 +648,10 @@ def _run_grid(args: GridArgs, display: Callable[[str, int], Any]) -> int:
         for algorithm in algorithms
     ]
     devices.describe()
-    _have_data(planned, display)
+    missing = _have_data(planned, display)
+    planned = [cell for cell in planned if cell.task.name not in missing]
+    if not planned:
+        return _fail(missing.values())
     _prepare(args.results)
     num_workers = workers.default_number() if args.workers is None else args.workers
     with display("cells", len(planned)) as shown:
@@ -651,9 +665,7 @@ def _run_grid(args: GridArgs, display: Callable[[str, int], Any]) -> int:
         columns = {n: table.Column(e.title, e.style, e.told) for n, e in entries.items()}
         print()
         _print_scores(folder, summary[summary["cell_hash"].isin(asked)], columns)
-    for line in failures:
-        print(for_terminal(f"error: {line}"), file=sys.stderr)
-    return EXIT_FAILED if failures else 0
+    return _fail([*missing.values(), *failures])
 
 
 def _prepare(results_folder: Path) -> None:
@@ -665,10 +677,11 @@ def _prepare(results_folder: Path) -> None:
     keep_compiled_programs()
 
 
-def _have_data(planned: Sequence[Any], display: Callable[[str, int], Any]) -> None:
+def _have_data(planned: Sequence[Any], display: Callable[[str, int], Any]) -> dict[str, str]:
     """Collect regenerated datasets that are not there; read the files of other sources once.
 
     A file that cannot be used is thus refused before anything is written, and not hours later.
+    Returns task -> a line, of the datasets that could not be made.
     """
     from bench.cell import load_once, make_lanes
     from envs.behaviour.recipes import Recipe
@@ -679,13 +692,13 @@ def _have_data(planned: Sequence[Any], display: Callable[[str, int], Any]) -> No
     made = [c for c in cells if c.settings.source == "regenerated"]
     recipes = [Recipe(c.task, c.settings.scale) for c in made]
     missing = [r for r in recipes if not dataset_folder(r.dataset_id).exists()]
-    if missing:
-        _collect(missing, False, display)
+    failures = _collect(missing, False, display) if missing else {}
     for cell in cells:
-        require_trust(cell.data, cell.insist)
+        if cell.task.name not in failures:
+            require_trust(cell.data, cell.insist)
     found = [cell for cell in cells if cell.settings.source != "regenerated"]
     if not found:
-        return
+        return failures
     with display("datasets", len(found)) as shown:
         for cell in found:
             name = cell.task.name
@@ -698,6 +711,7 @@ def _have_data(planned: Sequence[Any], display: Callable[[str, int], Any]) -> No
                 shown.failed(name, str(fault))  # as each of its cells will; others can be run
                 continue
             shown.finished(name, f"{load_once(cell).num_rows:,} rows")
+    return failures
 
 
 def _table(args: TableArgs) -> int:

@@ -3,29 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from multiprocessing.connection import Connection
 
 from bench.display import Display
 from bench.interrupt import asked_to_stop
-from bench.processes import SPAWN, Flag, passed_on, settle
+from bench.processes import SPAWN, Flag, Killed, passed_on, settle, side_by_side
 from envs.behaviour.recipes import Recipe
 from envs.datasets.make import make
 from envs.simulate import num_processors
 
 
-class _Stopped(Exception):
-    """Asked to stop between two blocks of episodes."""
-
-
-def make_all(recipes: Sequence[Recipe], overwrite: bool, display: Display) -> None:
+def make_all(recipes: Sequence[Recipe], overwrite: bool, display: Display) -> dict[str, str]:
     """Make every dataset of ``recipes`` that is not there.
+
+    A process that is killed takes its own dataset alone with it.
 
     Args:
         recipes: what to make.
         overwrite: make datasets again that are there.
         display: is told how it goes.
+
+    Returns:
+        task -> a line, of each dataset that could not be made.
 
     Raises:
         KeyboardInterrupt: Ctrl-C; what was collected is kept for the next time.
@@ -38,32 +39,37 @@ def make_all(recipes: Sequence[Recipe], overwrite: bool, display: Display) -> No
             name = recipe.task.name
             display.started(name)
             progress = partial(display.progress, name, total=recipe.num_rows)
-            display.finished(
-                name, _outcome(recipe, make(recipe, overwrite=overwrite, progress=progress))
-            )
-        return
-    stop = Flag()
+            made = make(recipe, overwrite=overwrite, progress=progress, report=display.note)
+            display.finished(name, _outcome(recipe, made))
+        return {}
     with asked_to_stop() as asked, passed_on(display) as events:
-        pool = ProcessPoolExecutor(num_workers, SPAWN, initializer=_begin, initargs=(stop, events))
-        try:
-            futures: dict[Future[bool], Recipe] = {
-                pool.submit(_make, recipe, overwrite): recipe for recipe in recipes
-            }
-            while futures:
-                if asked():
-                    stop.set()
-                # Short, because a signal is looked at between two waits.
-                done, _ = wait(futures, timeout=0.2, return_when=FIRST_COMPLETED)
-                for future in done:
-                    recipe = futures.pop(future)
-                    try:
-                        made = future.result()
-                    except _Stopped:
-                        raise KeyboardInterrupt(f"making {recipe.task.name}") from None
-                    events.send(("finished", recipe.task.name, _outcome(recipe, made)))
-        finally:
-            stop.set()
-            pool.shutdown(cancel_futures=True)
+        stop, todo = Flag(), list(recipes)
+        failures: dict[str, str] = {}
+
+        def start(worker: int) -> ProcessPoolExecutor:
+            del worker  # all are alike
+            return ProcessPoolExecutor(1, SPAWN, initializer=_begin, initargs=(stop, events))
+
+        def take(last: Recipe | None, running: list[Recipe]) -> Recipe | None:
+            del last, running  # any will do
+            if not todo:
+                return None
+            display.started(todo[0].task.name)
+            return todo.pop(0)
+
+        make_one = partial(_make, overwrite=overwrite)
+        for recipe, outcome in side_by_side(take, make_one, start, num_workers, asked, stop):
+            name = recipe.task.name
+            if isinstance(outcome, Killed):
+                failures[name] = f"the dataset of {name} was not made: {outcome}"
+                display.failed(name, failures[name])
+            elif isinstance(outcome, Exception):
+                raise outcome
+            else:
+                display.finished(name, _outcome(recipe, outcome))
+        if todo:
+            raise KeyboardInterrupt("between two datasets")
+    return failures
 
 
 def _outcome(recipe: Recipe, made: bool) -> str:
@@ -84,9 +90,9 @@ def _begin(stop: Flag, events: Connection) -> None:
 def _make(recipe: Recipe, overwrite: bool) -> bool:
     def progress(rows: int) -> None:
         if _stop.is_set():
-            raise _Stopped
+            raise KeyboardInterrupt(f"making {recipe.task.name}")
         _events.send(("progress", recipe.task.name, rows, recipe.num_rows))
 
     progress(0)
-    _events.send(("started", recipe.task.name))
-    return make(recipe, overwrite=overwrite, num_threads=1, progress=progress)
+    report = lambda line: _events.send(("note", line))
+    return make(recipe, overwrite=overwrite, num_threads=1, progress=progress, report=report)

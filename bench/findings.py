@@ -20,6 +20,7 @@ from markupsafe import Markup
 
 from bench import audits, package, plots, report, results, stats, table
 from bench.text import finish_markdown
+from envs import files
 from envs.datasets import DEFAULT_SOURCE
 from envs.registry import FAMILIES, OWN, TASKS, Task
 from envs.types import InputError
@@ -384,7 +385,8 @@ def texts(found: report.Results) -> list[dict[str, str]]:
 
 def write(results_folder: Path, template: Path | None = None) -> Path:
     """Write the page, arguments as of ``build``; returns its path."""
-    results.write_text(results_folder / PAGE, build(results_folder, template))
+    with results.writing(results_folder):
+        files.write_text(results_folder / PAGE, build(results_folder, template))
     return results_folder / PAGE
 
 
@@ -392,4 +394,4 @@ def stale(results_folder: Path, template: Path | None = None) -> list[Path]:
     """The page, where there is one that is not what ``build`` gives of the same arguments."""
     if not (results_folder / PAGE).exists():
         return []
-    return results.differing(results_folder, {PAGE: build(results_folder, template)})
+    return files.differing(results_folder, {PAGE: build(results_folder, template)})

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from bench.cell import Cell, Settings
 from bench.display import Display
 from bench.interrupt import Asked, asked_to_stop
 from bench.profiles import Profile
+from envs import files
 from envs.datasets import choose_scale
 from envs.registry import TASKS, Task
 from envs.types import InputError
@@ -102,15 +104,16 @@ def run(
     planned = [cell for cell in planned if cell not in kept]
     num_workers = min(num_workers, len(planned))
     try:
-        with asked_to_stop() as asked:
+        with asked_to_stop() as asked, contextlib.ExitStack() as stack:
             if num_workers <= 1:
                 outcomes = _one_by_one(planned, results_folder, display, asked)
             else:
                 outcomes = workers.run(planned, results_folder, display, num_workers, asked)
+            stack.callback(outcomes.close)  # workers end before the tables are written
             for cell, outcome in outcomes:
                 if isinstance(outcome, InputError):
                     raise outcome
-                if isinstance(outcome, OSError) and outcome.errno in results.CANNOT_WRITE:
+                if isinstance(outcome, OSError) and outcome.errno in files.CANNOT_WRITE:
                     raise outcome
                 if isinstance(outcome, Exception):
                     failures.append(_record_failure(cell, results_folder, outcome))
@@ -127,7 +130,7 @@ def run(
         # Whatever ended the grid, cells that are done are in its tables.
         if provenance:
             # Another grid may publish other cells of the same table: neither may undo the other's.
-            with results.locked(folder / ".lock", str(folder), display.note):
+            with results.writing(folder, display.note):
                 publish(pd.concat(rows), provenance, folder, pd.concat(tracks) if tracks else None)
     if stale:
         display.note(
@@ -151,7 +154,7 @@ def _published(planned: Sequence[Cell], folder: Path, results_folder: Path) -> l
 
 def _one_by_one(
     planned: Sequence[Cell], results_folder: Path, display: Display, asked: Asked
-) -> Iterator[tuple[Cell, Path | Exception]]:
+) -> Generator[tuple[Cell, Path | Exception], None, None]:
     for cell in planned:
         display.started(cell.name)
         try:
@@ -190,6 +193,6 @@ def summary_text(task: Task, rows: pd.DataFrame) -> str:
 
 def _record_failure(cell: Cell, results_folder: Path, error: Exception) -> str:
     folder = cells.folder_of(cell, results_folder)
-    results.write_text(folder / "FAILED", "".join(traceback.format_exception(error)))
+    files.write_text(folder / "FAILED", "".join(traceback.format_exception(error)))
     reason = str(error).strip().splitlines() or [type(error).__name__]
     return f"{cell.name} failed: {reason[0][:500]} (traceback: {folder / 'FAILED'})"

@@ -6,12 +6,18 @@ import contextlib
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection
+from typing import TypeVar
 
 from bench.display import Display
-from bench.interrupt import SIGNALS
+from bench.interrupt import SIGNALS, Asked
+
+Work = TypeVar("Work")
+Result = TypeVar("Result")
 
 SPAWN = get_context("spawn")  # a forked JAX hangs
 
@@ -49,6 +55,74 @@ class Flag:
     def is_set(self) -> bool:
         """Whether it was set."""
         return bool(self._value.value)
+
+
+class Killed(Exception):
+    """The process of a piece of work was killed; others are not touched by that."""
+
+
+def side_by_side(
+    take: Callable[[Work | None, list[Work]], Work | None],
+    run: Callable[[Work], Result],
+    start: Callable[[int], ProcessPoolExecutor],
+    num_workers: int,
+    asked: Asked,
+    stop: Flag,
+) -> Iterator[tuple[Work, Result | Exception]]:
+    """Run pieces of work in processes, one at a time in each, and yield each as it ends.
+
+    Args:
+        take: (the last piece of a process that is free, those that run) -> its next one, or None
+            if none is left.
+        run: called with a piece of work, in a process.
+        start: makes the process of that number, as a pool of one; again if it was killed.
+        num_workers: processes.
+        asked: whether to stop.
+        stop: is set if so, and at the end.
+
+    Yields:
+        a piece of work, with its result or with what went wrong.
+
+    Raises:
+        KeyboardInterrupt: ``run`` raised it, which ``stop`` asks for; nothing runs any more.
+    """
+    pools = {worker: start(worker) for worker in range(num_workers)}
+    running: dict[Future[Result], tuple[int, Work]] = {}
+    last: dict[int, Work | None] = dict.fromkeys(pools)
+    interrupted: BaseException | None = None
+    try:
+        while True:
+            for worker in sorted(pools.keys() - {worker for worker, _ in running.values()}):
+                work = None if asked() else take(last[worker], [w for _, w in running.values()])
+                if work is None:
+                    break
+                last[worker] = work
+                running[pools[worker].submit(run, work)] = (worker, work)
+            if not running:
+                break
+            if asked():
+                stop.set()
+            # Short, because a signal is looked at between two waits.
+            done, _ = wait(running, timeout=0.2, return_when=FIRST_COMPLETED)
+            for future in done:
+                worker, work = running.pop(future)
+                error = future.exception()
+                if isinstance(error, KeyboardInterrupt):
+                    interrupted = error
+                elif isinstance(error, BrokenProcessPool):
+                    pools[worker].shutdown()
+                    pools[worker] = start(worker)
+                    yield work, Killed("its process was killed, perhaps for want of memory")
+                elif isinstance(error, Exception):
+                    yield work, error
+                else:
+                    yield work, future.result()
+    finally:
+        stop.set()
+        for pool in pools.values():
+            pool.shutdown(cancel_futures=True)
+    if interrupted:
+        raise interrupted
 
 
 def settle() -> None:

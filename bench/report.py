@@ -19,6 +19,7 @@ from bench.audits import Audited
 from bench.plots import Figure, Line, Panel, Point
 from bench.table import Column
 from bench.text import finish_html
+from envs import files
 from envs.registry import FAMILIES, OWN, TASKS
 from envs.types import Array, InputError
 
@@ -58,6 +59,11 @@ class Results(NamedTuple):
 
 def read(folder: Path) -> Results:
     """The results in ``folder``, ``results/<source>/<profile>``."""
+    with results.reading(folder):
+        return _read(folder)
+
+
+def _read(folder: Path) -> Results:
     summary, columns = table.load(folder)
     rows = results.read_rows(folder / "scores.csv", results.SCORE_COLUMNS)
     curves = {
@@ -248,18 +254,20 @@ def build(folder: Path) -> dict[str, str]:
 
 def write(folder: Path) -> Path:
     """Write the page and the picture of ``folder``; returns the page's path."""
-    for name, text in build(folder).items():
-        results.write_text(folder / name, text)
+    with results.writing(folder):
+        for name, text in build(folder).items():
+            files.write_text(folder / name, text)
     return folder / PAGE
 
 
 def write_plots(folder: Path, target: Path) -> list[Path]:
     """Write every picture of ``folder`` into ``target`` as SVG and PNG."""
     written = []
-    for name, figure in figures(read(folder)).items():
-        results.write_text(target / f"{name}.svg", plots.svg(figure, name))
-        results.write_bytes(target / f"{name}.png", plots.png(figure))
-        written += [target / f"{name}.svg", target / f"{name}.png"]
+    with results.writing(target):
+        for name, figure in figures(read(folder)).items():
+            files.write_text(target / f"{name}.svg", plots.svg(figure, name))
+            files.write_bytes(target / f"{name}.png", plots.png(figure))
+            written += [target / f"{name}.svg", target / f"{name}.png"]
     return written
 
 
@@ -267,7 +275,7 @@ def stale(folder: Path) -> list[Path]:
     """The page and the picture of ``folder``, where a page was made and is not what they give."""
     if not (folder / PAGE).exists():
         return []
-    return results.differing(folder, build(folder))
+    return files.differing(folder, build(folder))
 
 
 def _render(found: Results, drawn: dict[str, Figure], folder: Path) -> str:

@@ -1,18 +1,16 @@
-"""Result files: raw rows and provenance, written whole or not at all. Imports no JAX."""
+"""Result files: raw rows and provenance. Imports no JAX."""
 
 from __future__ import annotations
 
-import contextlib
-import errno
-import fcntl
-import json
-import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from envs.files import Report, locked, open_regular, read_json, write_json, write_text
 from envs.types import InputError
 
 # One row per episode played.
@@ -20,6 +18,7 @@ SCORE_COLUMNS = ("task", "algorithm", "seed", "step", "episode", "return", "leng
 # Where a maze's episode went: one row per point of it that is kept, x and y in metres.
 TRACK_COLUMNS = ("task", "algorithm", "seed", "episode", "step", "x", "y")
 _NUMBERS = ("seed", "step", "episode", "return", "length", "value", "x", "y")
+_LONGEST_LINE = 4096  # bytes; ours have a few hundred at most
 LARGEST = 1e12  # no return, step or length comes near it; a loss ("value") may be NaN
 
 # What every cell's provenance must have, whoever wrote it: types, or the words allowed.
@@ -33,50 +32,6 @@ _FACTS = {
     "dataset": {"hash": str},
     "hash": str,
 }
-
-# No room (on the disk, in a quota, under a limit), no permission, a name that is no folder's, or
-# a disk that fails.
-CANNOT_WRITE = (
-    *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG),
-    *(errno.EACCES, errno.EROFS, errno.EPERM),
-    *(errno.EEXIST, errno.ENOTDIR, errno.ENAMETOOLONG),
-    errno.EIO,
-)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Replace ``path`` by ``text`` in one move."""
-    write_bytes(path, text.encode())
-
-
-def write_bytes(path: Path, content: bytes) -> None:
-    """Replace ``path`` by ``content`` in one move."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise
-
-
-def differing(folder: Path, files: dict[str, str]) -> list[Path]:
-    """Those of ``files``, name -> content, that ``folder`` lacks or has otherwise."""
-    return [
-        folder / name
-        for name, text in files.items()
-        if not (folder / name).exists() or (folder / name).read_bytes() != text.encode()
-    ]
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Replace ``path`` by ``value`` as indented JSON."""
-    write_text(path, json.dumps(value, indent=1) + "\n")
 
 
 def write_rows(path: Path, rows: pd.DataFrame) -> None:
@@ -94,7 +49,18 @@ def read_rows(path: Path, columns: Iterable[str]) -> pd.DataFrame:
     if not path.exists():
         return pd.DataFrame(columns=columns)
     try:
-        rows = pd.read_csv(path)
+        with open_regular(path) as file:
+            # Before pandas sees them, which takes memory for every column of any of them.
+            lines = iter(partial(file.readline, _LONGEST_LINE + 1), b"")
+            if any(len(line) > _LONGEST_LINE for line in lines):
+                raise InputError(
+                    f"{path} has a line of more than {_LONGEST_LINE:,} bytes; "
+                    "restore or delete the file"
+                )
+            file.seek(0)
+            rows = pd.read_csv(file)
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from None
     except (ValueError, OverflowError) as error:  # of parsing, of UTF-8, of an empty file
         reason = " ".join(str(error).split())
         raise InputError(f"{path} is not a CSV file of results: {reason}") from None
@@ -147,37 +113,14 @@ def _mismatch(value: Any, expected: Any) -> str:
     return ""
 
 
-def read_json(path: Path) -> Any:
-    """The JSON at ``path``.
-
-    Raises:
-        InputError: missing or not JSON.
-    """
-    try:
-        return json.loads(path.read_text())
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}") from None
-    except ValueError as error:
-        raise InputError(f"{path} is not JSON: {error}; restore or delete the file") from None
+def writing(folder: Path, report: Report = lambda line: None) -> AbstractContextManager[None]:
+    """Hold the lock that every writer of ``folder``, a table's or all results', holds."""
+    return locked(folder / ".lock", str(folder), report)
 
 
-@contextlib.contextmanager
-def locked(path: Path, name: str, report: Callable[[str], None]) -> Iterator[None]:
-    """Let one process at a time go on; the system frees the lock however it ends.
-
-    Args:
-        path: the file that is locked; it stays, for removing it would let two in.
-        name: what is written, for people.
-        report: told if another process has to be waited for.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            report(f"{name} is being written by another process; waiting for it")
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+def reading(folder: Path) -> AbstractContextManager[None]:
+    """See the files of ``folder`` as they belong together, not between two writes of one writer."""
+    return locked(folder / ".lock", str(folder), lambda line: None, shared=True)
 
 
 def publish(
@@ -198,23 +141,24 @@ def publish(
         order: every cell name in the order of the table.
         tracks: ``TRACK_COLUMNS`` of the finished cells of mazes.
     """
-    path = folder / "provenance.json"
-    known = read_provenance(path) if path.exists() else {}
-    rank = {name: i for i, name in enumerate(order)}
-    tables = {"scores.csv": (SCORE_COLUMNS, rows), "tracks.csv": (TRACK_COLUMNS, tracks)}
-    for name, (columns, new) in tables.items():
-        old = read_rows(folder / name, columns)
-        kept = old[~cell_names(old).isin(list(provenance))]
-        parts = [part[list(columns)] for part in (kept, new) if part is not None and len(part)]
-        if parts or (folder / name).exists():
-            merged = pd.concat(parts) if parts else old.head(0)
-            place = cell_names(merged).map(rank).fillna(len(rank)).astype(int)
-            merged = merged.assign(rank=place)
-            merged = merged.sort_values(["rank", *columns[2:5]], kind="stable")
-            write_rows(folder / name, merged[list(columns)])
-    known |= provenance
-    names = sorted(known, key=lambda name: rank.get(name, len(rank)))
-    write_json(path, {name: known[name] for name in names})
+    with writing(folder):
+        path = folder / "provenance.json"
+        known = read_provenance(path) if path.exists() else {}
+        rank = {name: i for i, name in enumerate(order)}
+        tables = {"scores.csv": (SCORE_COLUMNS, rows), "tracks.csv": (TRACK_COLUMNS, tracks)}
+        for name, (columns, new) in tables.items():
+            old = read_rows(folder / name, columns)
+            kept = old[~cell_names(old).isin(list(provenance))]
+            parts = [part[list(columns)] for part in (kept, new) if part is not None and len(part)]
+            if parts or (folder / name).exists():
+                merged = pd.concat(parts) if parts else old.head(0)
+                place = cell_names(merged).map(rank).fillna(len(rank)).astype(int)
+                merged = merged.assign(rank=place)
+                merged = merged.sort_values(["rank", *columns[2:5]], kind="stable")
+                write_rows(folder / name, merged[list(columns)])
+        known |= provenance
+        names = sorted(known, key=lambda name: rank.get(name, len(rank)))
+        write_json(path, {name: known[name] for name in names})
 
 
 def publish_audits(folder: Path, audits: dict[str, Any]) -> None:
@@ -224,10 +168,11 @@ def publish_audits(folder: Path, audits: dict[str, Any]) -> None:
         folder: ``results/<source>/<profile>``, with the cells published.
         audits: by ``data_name``.
     """
-    path = folder / "audit.json"
-    known = (read_json(path) if path.exists() else {}) | audits
-    used = {data_name(facts) for facts in read_json(folder / "provenance.json").values()}
-    write_json(path, {name: known[name] for name in sorted(known) if name in used})
+    with writing(folder):
+        path = folder / "audit.json"
+        known = (read_json(path) if path.exists() else {}) | audits
+        used = {data_name(facts) for facts in read_json(folder / "provenance.json").values()}
+        write_json(path, {name: known[name] for name in sorted(known) if name in used})
 
 
 def data_name(facts: dict[str, Any]) -> str:

@@ -20,6 +20,7 @@ from bench import audits, package, results, screen, stats
 from bench.audits import Audited
 from bench.places import LOCAL
 from bench.text import escape_markdown
+from envs import files
 from envs.registry import FAMILIES, OWN, TASKS, get_task
 from envs.text import for_terminal, printable
 from envs.types import InputError
@@ -315,8 +316,9 @@ def load(folder: Path) -> tuple[pd.DataFrame, dict[str, Column]]:
     Args:
         folder: ``results/<source>/<profile>`` with ``scores.csv`` and ``provenance.json``.
     """
-    rows = results.read_rows(folder / "scores.csv", results.SCORE_COLUMNS)
-    provenance = results.read_provenance(folder / "provenance.json")
+    with results.reading(folder):
+        rows = results.read_rows(folder / "scores.csv", results.SCORE_COLUMNS)
+        provenance = results.read_provenance(folder / "provenance.json")
     summary = summarize(rows, provenance, folder.name)
     columns = {
         facts["algorithm"]: Column(facts["title"], facts["style"], facts["told"])
@@ -340,13 +342,14 @@ def build(folder: Path) -> dict[str, str]:
 
 def write(folder: Path) -> None:
     """Write the tables of ``folder``."""
-    for name, text in build(folder).items():
-        results.write_text(folder / name, text)
+    with results.writing(folder):
+        for name, text in build(folder).items():
+            files.write_text(folder / name, text)
 
 
 def stale(folder: Path) -> list[Path]:
     """Tables of ``folder`` that are not what its scores give."""
-    return results.differing(folder, build(folder))
+    return files.differing(folder, build(folder))
 
 
 def find(results_folder: Path, source: str | None = None, profile: str | None = None) -> list[Path]:

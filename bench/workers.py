@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Generator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from bench import cell as cells
 from bench.cell import Cell
 from bench.display import Display
 from bench.interrupt import Asked
-from bench.processes import SPAWN, Flag, passed_on, settle
+from bench.processes import SPAWN, Flag, passed_on, settle, side_by_side
 from bench.programs import keep_compiled_programs
 from envs.simulate import num_processors
 
@@ -54,7 +54,7 @@ def run(
     display: Display,
     num_workers: int,
     asked: Asked,
-) -> Iterator[tuple[Cell, Path | Exception]]:
+) -> Generator[tuple[Cell, Path | Exception], None, None]:
     """Run cells on ``num_workers`` processes, and yield each as it ends.
 
     Args:
@@ -81,55 +81,26 @@ def _run_all(
     num_workers: int,
     asked: Asked,
     events: Connection,
-) -> Iterator[tuple[Cell, Path | Exception]]:
+) -> Generator[tuple[Cell, Path | Exception], None, None]:
     stop = Flag()
     processors = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [0]
     shares = [share.tolist() for share in np.array_split(processors, num_workers)]
     shares = [share or processors for share in shares]  # more workers than processors
+    todo = _Todo(planned)
 
     def start(worker: int) -> ProcessPoolExecutor:
         arguments = (shares[worker], num_workers, stop, events)
         return ProcessPoolExecutor(1, SPAWN, initializer=_begin, initargs=arguments)
 
-    pools = {worker: start(worker) for worker in range(num_workers)}
-    todo = _Todo(planned)
-    running: dict[Future[Path], tuple[int, Cell]] = {}
-    last: dict[int, Cell | None] = dict.fromkeys(pools)
-    interrupted: BaseException | None = None
-    try:
-        while True:
-            for worker in sorted(pools.keys() - {worker for worker, _ in running.values()}):
-                if asked() or not todo.left:
-                    break
-                cell = todo.take(last[worker], [cell for _, cell in running.values()])
-                display.started(cell.name)
-                last[worker] = cell
-                running[pools[worker].submit(_run, cell, results_folder)] = (worker, cell)
-            if not running:
-                break
-            if asked():
-                stop.set()
-            # Short, because a signal is looked at between two waits.
-            done, _ = wait(running, timeout=0.2, return_when=FIRST_COMPLETED)
-            for future in done:
-                worker, cell = running.pop(future)
-                error = future.exception()
-                if isinstance(error, cells.Interrupted):
-                    interrupted = error
-                elif isinstance(error, BrokenProcessPool):
-                    pools[worker].shutdown()
-                    pools[worker] = start(worker)
-                    yield cell, RuntimeError("its process was killed, perhaps for want of memory")
-                elif isinstance(error, Exception):
-                    yield cell, error
-                else:
-                    yield cell, future.result()
-    finally:
-        stop.set()
-        for pool in pools.values():
-            pool.shutdown(cancel_futures=True)
-    if interrupted:
-        raise interrupted
+    def take(last: Cell | None, running: list[Cell]) -> Cell | None:
+        if not todo.left:
+            return None
+        cell = todo.take(last, running)
+        display.started(cell.name)
+        return cell
+
+    run_one = partial(_run, results_folder=results_folder)
+    yield from side_by_side(take, run_one, start, num_workers, asked, stop)
     if todo.left:
         raise cells.Interrupted("between two cells")
 

@@ -9,8 +9,9 @@ import re
 import sys
 from pathlib import Path
 
-from bench import plots, report, results
+from bench import plots, report
 from bench.places import REFERENCE
+from envs import files
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
@@ -45,8 +46,8 @@ def figures() -> dict[Path, str | bytes]:
 
 
 if __name__ == "__main__":
-    results.write_text(README, quoting(README.read_text()))
+    files.write_text(README, quoting(README.read_text()))
     for path, content in figures().items():
-        write = results.write_text if isinstance(content, str) else results.write_bytes
+        write = files.write_text if isinstance(content, str) else files.write_bytes
         write(path, content)
     sys.stdout.write(f"tables and figures of the committed results: {README}, {FIGURES}\n")

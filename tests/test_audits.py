@@ -8,6 +8,7 @@ import pytest
 from score_files import sound, write_scores
 
 from bench import audits, cli, findings, report, results
+from envs import files
 from envs.datasets.audits import _histogram, _quantiles
 from envs.registry import TASKS, _own
 from envs.types import InputError
@@ -93,7 +94,7 @@ def test_pages_and_tables_of_every_source_say_that_data_are_near_expert(tmp_path
     folder = write_scores(tmp_path / "regenerated" / "quick", ["hopper-medium"], (100,))
     facts = results.read_provenance(folder / "provenance.json")["hopper-medium/bc"]
     expert = {results.data_name(facts): audit(returns=(3200.0, 3300.0))}
-    results.write_json(folder / "audit.json", expert)
+    files.write_json(folder / "audit.json", expert)
     assert cli.main(["table", "--results", str(tmp_path)]) == 0
     for text in (
         capsys.readouterr().out,
@@ -149,8 +150,8 @@ def test_there_may_be_nothing_to_propose(facts, reason):
 def folder(tmp_path):
     """A folder of scores with the audit of their data."""
     facts = sound("hopper-medium/bc", environment="Hopper-v4")
-    results.write_json(tmp_path / "provenance.json", {"hopper-medium/bc": facts})
-    results.write_json(tmp_path / "audit.json", {results.data_name(facts): audit(logs=1.0)})
+    files.write_json(tmp_path / "provenance.json", {"hopper-medium/bc": facts})
+    files.write_json(tmp_path / "audit.json", {results.data_name(facts): audit(logs=1.0)})
     return tmp_path
 
 
@@ -158,7 +159,7 @@ def test_an_audit_is_that_of_the_data_that_the_cells_have(folder):
     (found,) = audits.read(folder)
     assert (found.task.name, found.hash) == ("hopper-medium", "d")
     other = {"hopper-medium 01234567 Hopper-v4": audit()}
-    results.write_json(folder / "audit.json", other)
+    files.write_json(folder / "audit.json", other)
     assert audits.read(folder) == []
     (folder / "audit.json").unlink()
     assert audits.read(folder) == []
@@ -187,7 +188,7 @@ def test_a_damaged_audit_is_one_line(folder, path, value):
     for key in path[:-1]:
         inner = inner[key]
     inner[path[-1]] = value
-    results.write_json(folder / "audit.json", known)
+    files.write_json(folder / "audit.json", known)
     with pytest.raises(InputError, match=r"audit\.json has no sound audit of hopper-medium d"):
         audits.read(folder)
 

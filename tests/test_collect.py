@@ -1,12 +1,15 @@
 import dataclasses
+import errno
 import json
+import os
+import shutil
 
 import h5py
 import minari
 import numpy as np
 import pytest
 
-from envs import datasets
+from envs import datasets, files
 from envs.behaviour import policy, tours
 from envs.behaviour.collect import block_seeds, collect_block, num_lanes
 from envs.behaviour.recipes import Recipe
@@ -277,6 +280,137 @@ def test_nothing_but_the_dataset_and_its_lock_is_left_behind():
     folder = dataset_folder(WALKER.dataset_id)
     left = sorted(path.name for path in folder.parent.iterdir())
     assert left == [f".{folder.name}.lock", folder.name]
+
+
+def stop_at(monkeypatch, module, name):
+    """The process is killed at the last call of ``name``, for which nothing is done."""
+
+    def stop(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, name, stop)
+
+
+def test_what_a_kill_after_the_move_left_behind_goes_with_the_next_run(monkeypatch):
+    folder = dataset_folder(WALKER.dataset_id)
+    remove = files.remove
+
+    def killed(path):
+        if path.name.endswith(".making") and folder.exists():
+            raise KeyboardInterrupt
+        remove(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "remove", killed)
+        with pytest.raises(KeyboardInterrupt):
+            make(WALKER, num_threads=1)
+    assert folder.with_name(f".{folder.name}.making").exists()
+    monkeypatch.setattr(making, "collect_block", None)
+    assert make(WALKER, num_threads=1) is False
+    left = sorted(path.name for path in folder.parent.iterdir())
+    assert left == [f".{folder.name}.lock", folder.name]
+
+
+def test_a_look_at_a_dataset_keeps_the_blocks_of_one_that_is_to_replace_it(monkeypatch):
+    make(WALKER, num_threads=1)
+    with monkeypatch.context() as patch:
+        stop_at(patch, making, "_write")
+        with pytest.raises(KeyboardInterrupt):
+            make(WALKER, num_threads=1, overwrite=True)
+    monkeypatch.setattr(making, "collect_block", None)
+    assert make(WALKER, num_threads=1) is False
+    assert make(WALKER, num_threads=1, overwrite=True) is True
+
+
+@pytest.mark.parametrize("cut", ["block", "main_data.hdf5", "metadata.json"])
+def test_a_full_disk_is_an_error_that_keeps_what_was_collected(monkeypatch, cut):
+    write = files.write_bytes
+
+    def refuse(path, content):
+        if cut in path.name:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        write(path, content)
+
+    with monkeypatch.context() as patch:
+        if cut == "metadata.json":
+            failing = lambda *_: (_ for _ in ()).throw(OSError(errno.ENOSPC, "No space left"))
+            patch.setattr(making.MinariStorage, "update_metadata", failing)
+        patch.setattr(files, "write_bytes", refuse)
+        with pytest.raises(OSError, match="No space left"):
+            make(WALKER, num_threads=1)
+    folder = dataset_folder(WALKER.dataset_id)
+    assert not folder.exists()
+    left = sorted(path.name for path in folder.with_name(f".{folder.name}.making").iterdir())
+    assert all(name.startswith(("part-", "recipe.json")) for name in left)
+    assert any(name.startswith("part-") for name in left) == (cut != "block")
+    if cut != "block":
+        monkeypatch.setattr(making, "collect_block", None)
+    assert make(WALKER, num_threads=1) is True
+
+
+def test_hdf5_never_writes_to_the_disk_whose_end_it_would_not_survive(monkeypatch):
+    opened = []
+
+    class File(h5py.File):
+        def __init__(self, name, *arguments, **options):
+            opened.append(name)
+            super().__init__(name, *arguments, **options)
+
+    monkeypatch.setattr(h5py, "File", File)
+    make(WALKER, num_threads=1)
+    assert opened
+    assert not [name for name in opened if isinstance(name, str | os.PathLike)]
+
+
+def test_a_disk_without_room_is_refused_before_anything_is_collected(monkeypatch):
+    usage = shutil.disk_usage("/")
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=10_000))
+    monkeypatch.setattr(making, "collect_block", None)
+    with pytest.raises(OSError, match=r"it takes 38 kB and 10 kB are free") as caught:
+        make(WALKER, num_threads=1)
+    assert caught.value.errno == errno.ENOSPC
+
+
+def test_a_dataset_that_is_there_needs_nothing_to_be_written(monkeypatch):
+    make(WALKER, num_threads=1)
+    for lock in dataset_folder(WALKER.dataset_id).parent.glob(".*.lock"):
+        lock.unlink()
+    for name in ("locked", "replacing", "write_bytes"):
+        monkeypatch.setattr(files, name, None)
+    assert make(WALKER, num_threads=1) is False
+
+
+def test_links_at_the_names_that_are_written_to_are_not_followed(tmp_path):
+    folder = dataset_folder(WALKER.dataset_id)
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "precious").write_text("precious")
+    folder.parent.mkdir(parents=True)
+    folder.with_name(f".{folder.name}.making").symlink_to(outside)
+    folder.symlink_to(outside)
+    assert make(WALKER, num_threads=1, overwrite=True)
+    assert not folder.is_symlink()
+    assert [path.name for path in outside.iterdir()] == ["precious"]
+    lock = folder.with_name(f".{folder.name}.lock")
+    lock.unlink()
+    lock.symlink_to(outside / "precious")
+    assert "is a symbolic link" in refusal(lambda: make(WALKER, overwrite=True))
+    assert (outside / "precious").read_text() == "precious"
+
+
+def test_an_empty_name_of_the_folder_of_datasets_is_none(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("MINARI_DATASETS_PATH", "")
+    assert dataset_folder("a/b") == tmp_path / ".minari" / "datasets" / "a" / "b"
+
+
+@pytest.mark.parametrize("home", ["/proc/nobody", "/dev/null/nobody"])
+def test_a_home_that_cannot_be_made_is_one_line(monkeypatch, home):
+    monkeypatch.setenv("HOME", home)
+    monkeypatch.delenv("MINARI_DATASETS_PATH")
+    text = refusal(dataset_folder, "a/b")
+    assert f"datasets cannot be kept at {home}" in text
+    assert text.endswith("name a folder in $MINARI_DATASETS_PATH")
 
 
 def test_a_missing_dataset_names_the_command_that_makes_it():

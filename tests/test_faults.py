@@ -13,11 +13,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import score_files
 
 from algos.registry import ALGORITHMS
 from bench import cell as cells
-from bench import checkpoint, cli, grid, records, results
+from bench import checkpoint, cli, findings, grid, records, report, results, table
 from bench.profiles import PROFILES
+from envs import files
 from envs.behaviour import policy
 from envs.behaviour.recipes import Recipe
 from envs.datasets import SOURCES
@@ -118,8 +120,7 @@ def test_damage_to_every_checkpoint_restarts_the_cell_and_says_so(stopped, undis
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda manifest: manifest | {"format": 0}, "written with format 0, this is 1"),
-        (lambda manifest: manifest | {"orbax": "0.1"}, "written with orbax 0.1, this is "),
+        (lambda manifest: manifest | {"format": 1}, "written with format 1, this is 2"),
         (lambda manifest: manifest | {"files": 3}, "its list of files is damaged"),
         (lambda manifest: [], "its list of files is damaged"),
         (lambda manifest: None, "its list of files is missing or damaged"),
@@ -253,6 +254,119 @@ def test_a_disk_that_takes_no_more_bytes_is_one_line_and_nothing_is_half_written
     assert subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
+STAGES = {  # what is written at each, and cannot be
+    "checkpoint": "0-100.json",
+    "rows": "evals.csv",
+    "publish": "provenance.json",
+    "table": "table1.md",
+}
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_disk_that_is_full_at_any_stage_ends_the_grid_in_one_line_and_loses_nothing(
+    datasets, tmp_path, monkeypatch, capsys, stage, undisturbed
+):
+    arguments = ["grid", "--profile", "smoke", "--results", str(tmp_path), "--workers", "1"]
+    arguments += ["--tasks", "hopper-medium", "--algorithms", "bc", "bc_10pct"]
+    write, refused = files.write_bytes, []
+
+    def refuse(path, content):
+        if path.name == STAGES[stage]:
+            refused.append(path)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        write(path, content)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "write_bytes", refuse)
+        assert cli.main(arguments) == 1
+    line = r"error: cannot write \S+: No space left on device; [^\n]*\n"
+    assert re.fullmatch(line, capsys.readouterr().err)
+    assert len(refused) == 1  # the next cell is not trained into the same full disk
+    assert not list(tmp_path.rglob("*.tmp"))
+    assert not list(tmp_path.rglob("FAILED"))
+    assert cli.main(arguments) == 0
+    assert content(cells.folder_of(plan(), tmp_path)) == undisturbed
+
+
+def test_a_checkpoint_on_a_full_disk_is_one_line_with_several_workers(datasets, tmp_path):
+    command = [sys.executable, "-m", "bench", "grid", "--profile", "smoke", "--workers", "2"]
+    command += ["--tasks", "hopper-medium", "antmaze-umaze", "--algorithms", "bc", "td3_bc"]
+    # Blocks of 512 or 1024 bytes, by the shell; every checkpoint has more than 40 of either.
+    full = ["sh", "-c", 'ulimit -S -f 40; exec "$@"', "sh", *command, "--results", str(tmp_path)]
+    done = subprocess.run(full, capture_output=True, text=True, check=False)
+    assert done.returncode == 1, done.stderr
+    assert re.fullmatch(
+        r"error: cannot write \S+/checkpoint/0-100: File too large; [^\n]*\n", done.stderr
+    )
+    assert not list(tmp_path.rglob("*.tmp"))
+    assert not list(tmp_path.rglob("FAILED"))
+
+
+def make_read_only(monkeypatch):
+    """Nothing can be made, changed or removed any more, as on a disk mounted to be read."""
+    opened = os.open
+
+    def refuse(*arguments, **options):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(arguments[0]))
+
+    def open_to_read(path, flags, *rest, **options):
+        allowed = refuse if flags & (os.O_RDWR | os.O_WRONLY) else opened
+        return allowed(path, flags, *rest, **options)
+
+    monkeypatch.setattr(os, "open", open_to_read)
+    for name in ("unlink", "rmdir", "rename", "replace"):
+        monkeypatch.setattr(os, name, refuse)
+    made = os.mkdir
+    monkeypatch.setattr(os, "mkdir", lambda p, *_, **__: (made if Path(p).exists() else refuse)(p))
+
+
+def test_a_grid_whose_cells_are_done_works_on_a_disk_that_is_read_only(
+    datasets, tmp_path, monkeypatch, capsys
+):
+    arguments = ["grid", "--profile", "smoke", "--results", str(tmp_path), "--workers", "1"]
+    arguments += ["--tasks", "hopper-medium", "--algorithms", "bc"]
+    assert cli.main(arguments) == 0
+    assert cli.main(["report", "--results", str(tmp_path)]) == 0
+    for lock in (*tmp_path.rglob("lock"), *tmp_path.rglob(".lock")):
+        lock.unlink()  # as in a fresh clone
+    monkeypatch.setattr("bench.train.keep_compiled_programs", lambda: None)
+    make_read_only(monkeypatch)
+    for command in (arguments, ["table", "--results", str(tmp_path)]):
+        assert cli.main(command) == 0
+    assert cli.main(["report", "--results", str(tmp_path)]) == 0
+    capsys.readouterr()
+    assert cli.main([*arguments, "bc_10pct"]) == 1
+    assert re.fullmatch(r"error: cannot write \S+: Read-only[^\n]*\n", capsys.readouterr().err)
+
+
+def test_a_checkpoint_that_a_kill_left_in_a_finished_cell_goes_in_the_next_run(
+    datasets, tmp_path, monkeypatch
+):
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "clear", lambda folder: None)
+        folder = cells.run(plan(), tmp_path)
+    assert (folder / "checkpoint").exists()
+    monkeypatch.setattr(cells, "_train", lambda *_: pytest.fail("trained again"))
+    assert cells.run(plan(), tmp_path) == folder
+    assert not (folder / "checkpoint").exists()
+
+
+def test_links_in_place_of_what_a_cell_writes_are_not_written_through(datasets, tmp_path):
+    folder = cells.folder_of(plan(), tmp_path / "results")
+    folder.mkdir(parents=True)
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    names = ("config.json", "evals.csv", "train.csv", "audit.json")
+    for name in names:
+        (outside / name).write_text("seed,step,episode,return,length,metric,value\n")
+        (folder / name).symlink_to(outside / name)
+    (folder / "checkpoint").symlink_to(outside)
+    before = {path.name: path.read_bytes() for path in outside.iterdir()}
+    assert cells.run(plan(), tmp_path / "results") == folder
+    assert not any((folder / name).is_symlink() for name in (*names, "checkpoint"))
+    assert {path.name: path.read_bytes() for path in outside.iterdir()} == before
+
+
 def test_a_results_folder_that_is_read_only_is_one_line(datasets, capsys):
     # Linux and macOS let nobody write there, root neither.
     arguments = ["--profile", "smoke", "--results", "/sys/results"]
@@ -266,7 +380,7 @@ def test_a_results_folder_that_is_read_only_is_one_line(datasets, capsys):
 def test_a_table_that_becomes_read_only_loses_no_cell(datasets, tmp_path, monkeypatch, capsys):
     arguments = ["grid", "--profile", "smoke", "--results", str(tmp_path), "--workers", "1"]
     arguments += ["--tasks", "hopper-medium", "--algorithms", "bc"]
-    write = results.write_bytes
+    write = files.write_bytes
 
     def refuse(path, content):
         if path.parent.name == "smoke":
@@ -274,7 +388,7 @@ def test_a_table_that_becomes_read_only_loses_no_cell(datasets, tmp_path, monkey
         write(path, content)
 
     with monkeypatch.context() as patch:
-        patch.setattr(results, "write_bytes", refuse)
+        patch.setattr(files, "write_bytes", refuse)
         assert cli.main(arguments) == 1
     assert re.fullmatch(
         r"error: cannot write .*: Read-only file system; .*\n", capsys.readouterr().err
@@ -282,6 +396,56 @@ def test_a_table_that_becomes_read_only_loses_no_cell(datasets, tmp_path, monkey
     monkeypatch.setattr(cells, "_train", lambda *_: pytest.fail("trained again"))
     assert cli.main(arguments) == 0
     assert (tmp_path / "regenerated" / "smoke" / "table1.md").exists()
+
+
+WRITERS = {
+    "table": "table.write(folder)",
+    "report": "report.write(folder)",
+    "findings": "findings.write(root)",
+    "publish": "results.publish(folder, rows.assign(step=100 + number % 2), facts, order)",
+}
+WRITE = """
+import sys
+from pathlib import Path
+from bench import findings, report, results, table
+root = Path(sys.argv[1])
+folder = root / "regenerated" / "quick"
+rows = results.read_rows(folder / "scores.csv", results.SCORE_COLUMNS)
+facts = results.read_provenance(folder / "provenance.json")
+name = sys.argv[2]
+order, facts = list(facts), {name: facts[name]}
+rows = rows[(results.cell_names(rows) == name) & (rows["step"] == 100)]
+for number in range(int(sys.argv[3])):
+"""
+
+
+def test_every_writer_of_a_results_folder_beside_every_other(tmp_path):
+    folder = tmp_path / "regenerated" / "quick"
+    score_files.write_scores(folder, ("hopper-medium", "antmaze-umaze"), steps=(100,))
+    scores = results.read_rows(folder / "scores.csv", results.SCORE_COLUMNS)
+    facts = results.read_provenance(folder / "provenance.json")
+    results.publish(folder, scores, facts, list(facts))
+    table.write(folder)
+    report.write(folder)
+    findings.write(tmp_path)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    arguments = [str(tmp_path), "hopper-medium/iql"]
+    counts = {"table": "60", "report": "3", "findings": "3", "publish": "61"}
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-c", f"{WRITE}    {WRITERS[name]}", *arguments, counts[name]],
+            cwd=ROOT,
+            stderr=subprocess.PIPE,
+        )
+        for name in WRITERS
+    ]
+    errors = [process.communicate()[1].decode() for process in running]
+    assert errors == [""] * len(WRITERS)
+    table.write(folder)
+    report.write(folder)
+    findings.write(tmp_path)
+    after = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    assert after == before
 
 
 PUBLISH = """
@@ -294,9 +458,8 @@ folder, task = Path(sys.argv[1]), sys.argv[2]
 for number in range(10):
     row = (task, f"method{number}", 0, 10, 0, 1.0, 5)
     rows = pd.DataFrame([row], columns=list(results.SCORE_COLUMNS))
-    with results.locked(folder / ".lock", "it", lambda line: None):
-        name = f"{task}/method{number}"
-        results.publish(folder, rows, {name: sound(name)}, [])
+    name = f"{task}/method{number}"
+    results.publish(folder, rows, {name: sound(name)}, [])
 """
 
 
@@ -307,7 +470,7 @@ def test_two_grids_that_publish_at_once_lose_no_cell(tmp_path):
     scores = results.read_rows(tmp_path / "scores.csv", results.SCORE_COLUMNS)
     names = {f"{task}/method{number}" for task in ("a", "b") for number in range(10)}
     assert set(results.cell_names(scores)) == names
-    assert set(results.read_json(tmp_path / "provenance.json")) == names
+    assert set(files.read_json(tmp_path / "provenance.json")) == names
 
 
 def test_a_grid_holds_the_lock_while_it_publishes(datasets, tmp_path, monkeypatch):

@@ -1,6 +1,7 @@
 """Downloads from a loopback server that behaves as badly as real ones do."""
 
 import dataclasses
+import fcntl
 import hashlib
 import http.server
 import itertools
@@ -372,26 +373,26 @@ def test_a_folder_that_cannot_be_written_to_is_named(server, tmp_path, capsys):
 
 
 def test_a_second_process_does_not_go_on_with_what_the_first_threw_away(server, monkeypatch):
-    flock = download.fcntl.flock
+    flock = fcntl.flock
 
     def overtaken(file, how):
-        monkeypatch.setattr(download.fcntl, "flock", flock)
+        monkeypatch.setattr(fcntl, "flock", flock)
         partial().unlink()  # by the process that had the lock until now
         flock(file, how)
 
-    monkeypatch.setattr(download.fcntl, "flock", overtaken)
+    monkeypatch.setattr(fcntl, "flock", overtaken)
     assert run(server) == 0
     assert d4rl.path_of(TASK).read_bytes() == server.content
 
 
 def test_a_second_process_leaves_what_the_first_has_finished(server, monkeypatch):
-    flock = download.fcntl.flock
+    flock = fcntl.flock
 
     def overtaken(file, how):
         partial().rename(d4rl.path_of(TASK))
         flock(file, how)
 
-    monkeypatch.setattr(download.fcntl, "flock", overtaken)
+    monkeypatch.setattr(fcntl, "flock", overtaken)
     assert run(server) == 0
     assert not server.asked
     assert not partial().exists()

@@ -10,6 +10,7 @@ from score_files import METHODS, write_scores
 
 from algos.registry import ALGORITHMS
 from bench import cli, findings, plots, report, results, stats, table
+from envs import files
 from envs.registry import TASKS
 from envs.types import InputError
 
@@ -134,7 +135,7 @@ def single_seed(folder, *cells):
     results.write_rows(folder / "scores.csv", scores[(scores["seed"] == 0) | ~names.isin(chosen)])
     for task, algorithm in chosen:
         facts[f"{task}/{algorithm}"]["settings"]["seeds"] = [0]
-    results.write_json(folder / "provenance.json", facts)
+    files.write_json(folder / "provenance.json", facts)
 
 
 @pytest.mark.parametrize("cells", [(), ((LOCOMOTION[0], "iql"), (FAR[0], "iql"), (UMAZE, "iql"))])
@@ -218,7 +219,7 @@ def write_audits(folder, **changes):
         | changes
         for cell in facts.values()
     }
-    results.write_json(folder / "audit.json", audits)
+    files.write_json(folder / "audit.json", audits)
 
 
 @pytest.mark.parametrize("tasks", [FAR, LOCOMOTION, ["antmaze-umaze"]])
@@ -257,7 +258,7 @@ def test_columns_that_cannot_be_compared_settle_no_claim(tmp_path):
     folder = write(tmp_path, 0, 90, LOCOMOTION)
     facts = json.loads((folder / "provenance.json").read_text())
     facts[f"{LOCOMOTION[2]}/iql"]["environment"] = "Other-v0"
-    results.write_json(folder / "provenance.json", facts)
+    files.write_json(folder / "provenance.json", facts)
     (finding,) = find(folder).values()
     assert finding.holds is None
     text = f"columns of {LOCOMOTION[2]} were scored in different environments"
@@ -279,7 +280,7 @@ def test_imitation_that_is_told_the_goal_is_no_side_of_the_mazes_claim(tmp_path,
         for name, cell in facts.items():
             if name.endswith("/rvs_g"):
                 cell["told"] = told
-        results.write_json(folder / "provenance.json", facts)
+        files.write_json(folder / "provenance.json", facts)
         (finding,) = find(folder).values()
         assert finding.value == pytest.approx(value, abs=2.0)
         assert f", {best} " in finding.measured

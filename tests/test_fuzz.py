@@ -147,7 +147,7 @@ def test_any_bytes_in_a_checkpoints_list_of_files_are_a_defect(tmp_path, content
     path = tmp_path / "0-10"
     path.mkdir(exist_ok=True)
     (tmp_path / "0-10.json").write_bytes(content)
-    assert checkpoint._defect(path, {"format": 1})
+    assert checkpoint._defect(path, {"format": checkpoint.FORMAT})
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ import pytest
 from score_files import sound
 
 from bench import results
+from envs import files
 from envs.types import InputError
 
 ORDER = ["a/x", "a/y", "b/x", "b/y"]
@@ -34,14 +35,14 @@ def test_floats_survive_a_round_trip_bit_for_bit(tmp_path):
 
 
 def test_a_write_that_fails_leaves_the_old_file_and_no_litter(tmp_path, monkeypatch):
-    results.write_text(tmp_path / "x", "old")
+    files.write_text(tmp_path / "x", "old")
 
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space left"):
-        results.write_text(tmp_path / "x", "new")
+        files.write_text(tmp_path / "x", "new")
     assert [path.name for path in tmp_path.iterdir()] == ["x"]
     assert (tmp_path / "x").read_text() == "old"
 
@@ -52,7 +53,7 @@ def test_published_cells_stand_in_table_order_whatever_the_order_they_came_in(tm
         results.publish(tmp_path, rows(task, algorithm, 0.0), {name: sound(name)}, ORDER)
     merged = results.read_rows(tmp_path / "scores.csv", results.SCORE_COLUMNS)
     assert list(dict.fromkeys(results.cell_names(merged))) == ["a/x", "a/y", "b/x"]
-    assert list(results.read_json(tmp_path / "provenance.json")) == ["a/x", "a/y", "b/x"]
+    assert list(files.read_json(tmp_path / "provenance.json")) == ["a/x", "a/y", "b/x"]
     assert merged["seed"].tolist()[:4] == [0, 0, 1, 1]
     assert merged["episode"].tolist()[:4] == [0, 1, 0, 1]
 
@@ -66,7 +67,7 @@ def test_publishing_a_cell_again_replaces_it_whole_and_leaves_the_others(tmp_pat
     merged = results.read_rows(tmp_path / "scores.csv", results.SCORE_COLUMNS)
     counts = results.cell_names(merged).value_counts().to_dict()
     assert counts == {"a/x": 2, "b/x": 4}
-    assert results.read_json(tmp_path / "provenance.json") == first | second
+    assert files.read_json(tmp_path / "provenance.json") == first | second
 
 
 def test_tracks_are_merged_as_scores_are(tmp_path):
@@ -125,14 +126,14 @@ def test_a_return_that_is_no_number_is_named(tmp_path, value):
 )
 def test_provenance_that_is_not_sound_is_named(tmp_path, where, value, message):
     whole = {"a/x": sound("a/x")}
-    results.write_json(tmp_path / "p.json", whole)
+    files.write_json(tmp_path / "p.json", whole)
     assert results.read_provenance(tmp_path / "p.json") == whole
     part = whole
     for key in where[:-1]:
         part = part[key]
     if where:
         part[where[-1]] = value
-    results.write_json(tmp_path / "p.json", whole if where else value)
+    files.write_json(tmp_path / "p.json", whole if where else value)
     with pytest.raises(InputError, match=message):
         results.read_provenance(tmp_path / "p.json")
 
@@ -140,4 +141,26 @@ def test_provenance_that_is_not_sound_is_named(tmp_path, where, value, message):
 def test_damaged_json_is_named(tmp_path):
     (tmp_path / "p.json").write_text("{")
     with pytest.raises(InputError, match=r"p\.json is not JSON"):
-        results.read_json(tmp_path / "p.json")
+        files.read_json(tmp_path / "p.json")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "task," + ",".join(map(str, range(1_000_000))) + "\n",
+        "\n\n" + "," * 1_000_000 + "\n",
+        ",".join(results.SCORE_COLUMNS) + "\n" + "1," * 1_000_000 + "\n",
+    ],
+    ids=["header", "header below blank lines", "row"],
+)
+def test_a_million_columns_are_refused_before_they_take_memory(tmp_path, monkeypatch, text):
+    (tmp_path / "scores.csv").write_text(text)
+    monkeypatch.setattr(pd, "read_csv", lambda *_: pytest.fail("read"))
+    with pytest.raises(InputError, match=r"scores\.csv has a line of more than 4,096 bytes; "):
+        results.read_rows(tmp_path / "scores.csv", results.SCORE_COLUMNS)
+
+
+def test_a_pipe_in_place_of_scores_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "scores.csv")
+    with pytest.raises(InputError, match=r"scores\.csv is not a file"):
+        results.read_rows(tmp_path / "scores.csv", results.SCORE_COLUMNS)

@@ -12,8 +12,8 @@ from multiprocessing import active_children, current_process
 import pytest
 
 from bench import cell as cells
+from bench import cli, grid, processes, workers
 from bench import datasets as side_by_side
-from bench import grid, processes, workers
 from bench.profiles import PROFILES
 from envs.behaviour.recipes import Recipe
 from envs.datasets.regenerated import provenance
@@ -255,3 +255,34 @@ def test_ctrl_c_stops_every_dataset_between_two_blocks(tmp_path, monkeypatch):
         side_by_side.make_all(large, False, display)
     assert list(tmp_path.rglob("part-00-block-0000.npz"))
     assert not list(tmp_path.rglob("main_data.hdf5"))
+
+
+def test_a_process_that_is_killed_while_it_makes_data_takes_its_own_dataset_alone_with_it(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path))
+    monkeypatch.setattr(side_by_side, "num_processors", lambda: 2)
+    large, small = Recipe(recipes()[0].task, 1.0), recipes()[1]
+    other = Recipe(get_task("hopper-medium-replay"), 0.001)
+    display = Recorder()
+
+    def kill(name, done, total):
+        if name == "hopper-medium" and done:
+            display.progress = lambda *_: None
+            # It is the first that was started.
+            os.kill(min(child.pid for child in active_children()), signal.SIGKILL)
+
+    display.progress = kill
+    failures = side_by_side.make_all([large, small, other], False, display)
+    assert list(failures) == ["hopper-medium"]
+    assert failures["hopper-medium"].endswith("its process was killed, perhaps for want of memory")
+    assert dict(display.finished_parts) == {
+        "hopper-medium": "failed",
+        "pointmaze-umaze": "1,000 rows",
+        "hopper-medium-replay": f"{other.num_rows:,} rows",
+    }
+    monkeypatch.setattr(side_by_side, "make_all", lambda *_: failures)
+    assert cli.main(["data", "make", "--profile", "smoke", "--tasks", "hopper-medium"]) == 1
+    arguments = ["--profile", "smoke", "--tasks", "hopper-medium", "--results", str(tmp_path)]
+    assert cli.main(["grid", *arguments]) == 1
+    assert capsys.readouterr().err == f"error: {failures['hopper-medium']}\n" * 2

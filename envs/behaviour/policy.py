@@ -7,13 +7,12 @@ same actions whatever accelerator is present.
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from envs import files
 from envs.types import Array
 
 POLICY_FOLDER = Path(__file__).parent / "policies"
@@ -58,14 +57,11 @@ class Policy:
         ``folder`` is ``POLICY_FOLDER`` by default.
         """
         folder = folder or POLICY_FOLDER
-        folder.mkdir(parents=True, exist_ok=True)
         arrays = {f"kernel_{i}": kernel for i, kernel in enumerate(self.kernels)}
         arrays |= {f"bias_{i}": bias for i, bias in enumerate(self.biases)}
         arrays |= {"mean": self.mean, "std": self.std}
-        temporary = folder / f".{name}.tmp.npz"
-        half: dict[str, Any] = {key: value.astype(np.float16) for key, value in arrays.items()}
-        np.savez(temporary, **half)
-        os.replace(temporary, folder / f"{name}.npz")
+        half = {key: value.astype(np.float16) for key, value in arrays.items()}
+        files.write_arrays(folder / f"{name}.npz", half)
 
 
 def load(name: str, folder: Path | None = None) -> Policy:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any, TypeVar
 
 import jax
 import numpy as np
 
+from envs import files
 from envs.types import Array
 
 State = TypeVar("State")
@@ -18,12 +18,10 @@ def save_progress(
     folder: Path, state: Any, buffer: dict[str, Array], step: int, history: list[float]
 ) -> None:
     """Write ``folder/progress.npz``: the state's leaves, the first rows of the buffer, history."""
-    folder.mkdir(parents=True, exist_ok=True)
     arrays: dict[str, Any] = {f"leaf_{i}": np.asarray(x) for i, x in enumerate(_leaves(state))}
     arrays |= {f"buffer_{key}": array[:step] for key, array in buffer.items()}
-    temporary = folder / ".progress.tmp.npz"
-    np.savez(temporary, step=np.array(step), history=np.array(history), **arrays)
-    os.replace(temporary, folder / "progress.npz")
+    arrays |= {"step": np.array(step), "history": np.array(history)}
+    files.write_arrays(folder / "progress.npz", arrays)
 
 
 def load_progress(

@@ -38,9 +38,9 @@ import numpy as np
 from envs.datasets import hdf5
 from envs.datasets.checks import check, rows_that_differ
 from envs.datasets.download import Download, Progress, address_below
-from envs.datasets.files import Unreadable, file_size, reading
 from envs.datasets.narrow import Narrowing
 from envs.datasets.published import ADDRESS, FILES, dataset_folder
+from envs.datasets.reading import Unreadable, file_size, reading
 from envs.registry import Task
 from envs.types import Array, Dataset, InputError
 

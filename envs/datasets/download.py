@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import http.client
 import os
@@ -20,6 +19,7 @@ from urllib.parse import urlsplit
 
 import h5py
 
+from envs import files
 from envs.types import InputError
 
 NUM_TRIES = 5  # in a row that bring fewer than MIN_RATE bytes a second
@@ -116,13 +116,12 @@ class Download:
         """What has come so far, for this process alone; None if another one has just finished."""
         while True:
             try:
-                self._partial.parent.mkdir(parents=True, exist_ok=True)
-                file = self._partial.open("a+b")
+                file = os.fdopen(files.open_own(self._partial), "a+b")
             except OSError as error:
                 reason = error.strerror
                 raise InputError(f"cannot write to {self._target.parent}: {reason}") from None
             with file:
-                fcntl.flock(file, fcntl.LOCK_EX)
+                files.acquire(file.fileno(), str(self._target))
                 try:
                     ours = os.path.samestat(os.fstat(file.fileno()), self._partial.stat())
                 except FileNotFoundError:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import h5py
 
-from envs.datasets.files import Unreadable, file_size, reading, require_memory
+from envs.datasets.reading import Unreadable, file_size, reading, require_memory
 from envs.types import Array
 
 NUMBERS = "bfiu"  # kinds of numpy types: boolean, floating, signed, unsigned

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
+import io
 import json
 import os
-import shutil
-import warnings
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import gymnasium
-import minari
 import numpy as np
+from minari.data_collector import EpisodeBuffer
+from minari.dataset.minari_storage import MinariStorage
 
+from envs import files
 from envs.behaviour.collect import collect_block
 from envs.behaviour.episode import Episode
 from envs.behaviour.recipes import Recipe
@@ -25,13 +25,17 @@ from envs.datasets.checks import check, content_hash
 from envs.datasets.regenerated import METADATA_KEY, dataset_folder, flatten, read, read_metadata
 from envs.maze import count_solutions
 from envs.scores import normalized_score
-from envs.types import InputError
 
 _ALGORITHM_NAMES = {
     "locomotion": "SAC",
     "antmaze": "PPO and waypoints",
     "pointmaze": "waypoints",
 }
+
+# In the folder of a dataset that is being made: where it stands until it is whole, and a mark that
+# all that is left to do is to move it.
+_MINARI, _OVER = "dataset", "over"
+_BYTES = 4  # of a number, in blocks as in datasets
 
 
 def make(
@@ -40,27 +44,39 @@ def make(
     overwrite: bool = False,
     num_threads: int | None = None,
     progress: Callable[[int], None] = lambda rows: None,
+    report: files.Report = lambda line: None,
 ) -> bool:
     """Collect the recipe's dataset unless it is already there.
 
     Blocks of episodes are kept beside the dataset as they come, so a killed run goes on where it
-    was; the dataset itself appears in one move. A second process waits for the first.
+    was; the dataset itself appears in one move. A second process waits for the first. A dataset
+    that is there may be on a disk that is read-only.
 
     Args:
         recipe: what to make.
         overwrite: make it again even if a dataset of this id exists.
         num_threads: simulation threads, one per core by default; changes no array.
         progress: told the number of rows collected so far.
+        report: told if another process has to be waited for.
 
     Returns:
         whether anything was made.
 
     Raises:
         InputError: a dataset of this id exists but is half written or of another recipe.
+        OSError: it cannot be written; what was collected is kept for the next time.
     """
     target = dataset_folder(recipe.dataset_id)
     work = target.parent / f".{target.name}.making"
-    with _locked(target.parent / f".{target.name}.lock"):
+    # A dataset is there as a whole, so that to look at one no lock is needed.
+    if target.exists() and not overwrite and not _is_over(work):
+        read_metadata(recipe)
+        return False
+    lock = target.parent / f".{target.name}.lock"
+    with files.locked(lock, recipe.dataset_id, report, leftovers=target.name):
+        if target.exists() and _is_over(work):
+            with contextlib.suppress(OSError):
+                files.remove(work)
         if target.exists() and not overwrite:
             read_metadata(recipe)
             return False
@@ -68,17 +84,32 @@ def make(
         made_with = {name: version(name) for name in ("mujoco", "numpy")}
         fingerprint = json.dumps(recipe.fingerprint() | made_with, sort_keys=True)
         stamp = work / "recipe.json"
-        if not stamp.exists() or stamp.read_text() != fingerprint:
-            shutil.rmtree(work, ignore_errors=True)
-            work.mkdir(parents=True)
-            stamp.write_text(fingerprint)
+        if work.is_symlink() or not stamp.exists() or stamp.read_text() != fingerprint:
+            files.remove(work)
+            files.write_text(stamp, fingerprint)
+        files.remove_leftovers(work)
+        files.ask_for_room(target, _room(recipe, work))
         episodes = _collect(recipe, work, num_threads, progress)
+        files.remove(work / _OVER)
         _write(recipe, episodes, work)
-        if target.exists():
-            shutil.rmtree(target)
-        os.replace(work / "minari" / recipe.dataset_id, target)
-        shutil.rmtree(work)
+        files.write_text(work / _OVER, "")
+        with files.replacing(target) as new:
+            os.replace(work / _MINARI, new)
+        files.remove(work)
     return True
+
+
+def _is_over(work: Path) -> bool:
+    """Whether the dataset was moved away from here, and the process killed before it cleared up."""
+    return (work / _OVER).exists() and not (work / _MINARI).exists()
+
+
+def _room(recipe: Recipe, work: Path) -> int:
+    """Bytes still to be written, at least: each array goes into a block and into the dataset."""
+    spec = recipe.task.spec
+    once = recipe.num_rows * (spec.observation_dim + spec.action_dim + 1) * _BYTES
+    there = sum(path.stat().st_size for path in work.glob("part-*.npz"))
+    return once + max(0, once - there)
 
 
 def _collect(
@@ -112,9 +143,7 @@ def _save_block(path: Path, episodes: list[Episode]) -> None:
         for name in Episode.__dataclass_fields__
     }
     arrays["steps"] = np.array([len(e.rewards) for e in episodes])
-    temporary = path.with_name(f".{path.name}")
-    np.savez(temporary, **arrays)
-    os.replace(temporary, path)
+    files.write_arrays(path, arrays)
 
 
 def _load_block(path: Path) -> list[Episode]:
@@ -161,7 +190,7 @@ def _write(recipe: Recipe, episodes: list[Episode], work: Path) -> None:
         "flipped_fraction": float(np.mean([e.flipped for e in episodes])),
     }
     buffers = [
-        minari.data_collector.EpisodeBuffer(
+        EpisodeBuffer(
             id=i,
             observations=e.observations,
             actions=e.actions,
@@ -173,53 +202,31 @@ def _write(recipe: Recipe, episodes: list[Episode], work: Path) -> None:
         for i, e in enumerate(episodes)
     ]
     spec = task.spec
-    metadata = {
-        "env_spec": gymnasium.spec(task.gymnasium_id).to_json(),
-        "ref_min_score": task.reference_returns[0],
-        "ref_max_score": task.reference_returns[1],
-        METADATA_KEY: json.dumps(provenance),
-    }
-    with _minari_root(work / "minari"), warnings.catch_warnings():
-        # minari warns about absent author fields, and that it was given no environment: it would
-        # build one, only to read from it what is known here.
-        warnings.simplefilter("ignore")
-        made = minari.create_dataset_from_buffers(
-            recipe.dataset_id,
-            buffers,
+    with files.replacing(work / _MINARI) as made:
+        made.mkdir()
+        storage = MinariStorage.new(
+            made / "data",
             observation_space=gymnasium.spaces.Box(-np.inf, np.inf, (spec.observation_dim,)),
             action_space=gymnasium.spaces.Box(-1.0, 1.0, (spec.action_dim,)),
-            algorithm_name=_ALGORITHM_NAMES[task.family],
-            requirements=[f"mujoco=={version('mujoco')}"],
         )
-        made.storage.update_metadata(metadata)
-
-
-@contextlib.contextmanager
-def _minari_root(folder: Path) -> Iterator[None]:
-    """Let minari write below ``folder``: it takes its root from the environment alone."""
-    shutil.rmtree(folder, ignore_errors=True)
-    saved = os.environ.get("MINARI_DATASETS_PATH")
-    os.environ["MINARI_DATASETS_PATH"] = str(folder)
-    try:
-        yield
-    finally:
-        if saved is None:
-            del os.environ["MINARI_DATASETS_PATH"]
-        else:
-            os.environ["MINARI_DATASETS_PATH"] = saved
-
-
-@contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Hold ``path`` exclusively; the system frees it when the process ends, however it ends."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("w")
-    except OSError as error:
-        raise InputError(f"cannot write to {path.parent}: {error.strerror}") from None
-    with file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+        # HDF5 writes a file piece by piece, and where the disk takes no more of them it ends the
+        # process: so Minari writes to memory.
+        on_disk, storage._file_path = storage._file_path, io.BytesIO()
+        storage.update_episodes(buffers)
+        files.write_bytes(on_disk, storage._file_path.getvalue())
+        storage.update_metadata(
+            {
+                "dataset_id": recipe.dataset_id,
+                "algorithm_name": _ALGORITHM_NAMES[task.family],
+                "minari_version": version("minari"),
+                "requirements": [f"mujoco=={version('mujoco')}"],
+                "dataset_size": float(storage.get_size()),
+                "env_spec": gymnasium.spec(task.gymnasium_id).to_json(),
+                "ref_min_score": task.reference_returns[0],
+                "ref_max_score": task.reference_returns[1],
+                METADATA_KEY: json.dumps(provenance),
+            }
+        )
 
 
 def describe(recipe: Recipe) -> tuple[dict[str, Any], dict[str, Any]]:

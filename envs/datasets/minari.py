@@ -39,8 +39,8 @@ from envs.datasets import stored
 from envs.datasets.checks import check
 from envs.datasets.collected_in import Scorer, defaults_of, differences, spec_of
 from envs.datasets.download import Progress
-from envs.datasets.files import Unreadable, readable
 from envs.datasets.narrow import Narrowing
+from envs.datasets.reading import Unreadable, readable
 from envs.datasets.regenerated import dataset_folder, flatten
 from envs.registry import TASKS, Task, World, world
 from envs.types import Array, Dataset, EnvSpec, InputError

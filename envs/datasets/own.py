@@ -16,8 +16,8 @@ from envs.datasets import stored
 from envs.datasets.checks import check
 from envs.datasets.collected_in import Scorer, describe, differences
 from envs.datasets.download import Progress
-from envs.datasets.files import Unreadable, readable
 from envs.datasets.minari import data_hash, download, episodes, read_metadata
+from envs.datasets.reading import Unreadable, readable
 from envs.datasets.regenerated import dataset_folder, flatten
 from envs.gymnasium_lanes import ActionRange, GymnasiumLanes
 from envs.registry import OWN, TASKS, Task, World

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -13,16 +14,29 @@ from minari.storage import get_dataset_path
 from envs.behaviour.recipes import Recipe
 from envs.datasets import stored
 from envs.datasets.checks import check, content_hash
-from envs.datasets.files import Unreadable, read_json, readable, reading
+from envs.datasets.reading import Unreadable, read_json, readable, reading
 from envs.registry import Task
 from envs.types import Array, Dataset, InputError
 
+_ROOT = "MINARI_DATASETS_PATH"
 METADATA_KEY = "rl_or_bc"  # our own entry in Minari's metadata.json
 
 
 def dataset_folder(dataset_id: str) -> Path:
-    """Where Minari keeps ``dataset_id`` (under ``$MINARI_DATASETS_PATH`` if set)."""
-    return get_dataset_path(dataset_id)
+    """Where Minari keeps ``dataset_id``: under ``$MINARI_DATASETS_PATH`` if set and not empty.
+
+    Raises:
+        InputError: that folder cannot be made.
+    """
+    if not os.environ.get(_ROOT):
+        os.environ.pop(_ROOT, None)  # or Minari, which reads it too, would make a folder of no name
+    try:
+        return get_dataset_path(dataset_id)
+    except OSError as error:
+        raise InputError(
+            f"datasets cannot be kept at {error.filename}: {error.strerror}; name a folder in "
+            f"${_ROOT}"
+        ) from None
 
 
 def read_metadata(recipe: Recipe) -> dict[str, Any]:

@@ -25,7 +25,7 @@ import numpy as np
 from gymnasium import spaces
 
 from envs.datasets import hdf5
-from envs.datasets.files import Unreadable, file_size, read_json, reading, require_memory
+from envs.datasets.reading import Unreadable, file_size, read_json, reading, require_memory
 from envs.types import Array
 
 HDF5_FILE = "main_data.hdf5"
