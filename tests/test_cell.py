@@ -4,6 +4,7 @@ import dataclasses
 import signal
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import jax
 import pytest
@@ -181,6 +182,25 @@ def test_a_run_without_evaluations_is_checkpointed_from_time_to_time(
     assert content(folder) == whole
 
 
+def test_no_more_than_five_minutes_of_work_are_lost(datasets, tmp_path, monkeypatch):
+    now, saved = [0.0], []
+    monkeypatch.setattr(cells, "chunk_steps", lambda interval: 20)
+    monkeypatch.setattr(cells, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    save = checkpoint.save
+
+    def noted(folder, states, phase, step):
+        saved.append(step)
+        save(folder, states, phase, step)
+
+    def pass_time(step, total):
+        now[0] += 100.0
+
+    monkeypatch.setattr(checkpoint, "save", noted)
+    run(plan(num_evaluations=1), tmp_path, progress=pass_time)
+    # A chunk of 20 steps takes 100 s here: 300 s are borne, 400 s are not. The last is the end.
+    assert saved == [100, 180, 200]
+
+
 def test_a_finished_cell_whose_rows_are_gone_is_run_again(datasets, tmp_path):
     folder = run(plan(), tmp_path)
     whole = content(folder)
@@ -260,3 +280,25 @@ def test_the_folder_changes_with_every_setting_that_moves_a_number(datasets, tmp
 def test_settings_that_cannot_be_run_are_refused_before_anything_is(overrides, message):
     with pytest.raises(InputError, match=message):
         plan(**overrides)
+
+
+def test_the_digest_of_the_code_changes_with_every_source_that_makes_numbers(tmp_path, monkeypatch):
+    counted = ["algos/iql.py", "envs/maze.py", "envs/datasets/d4rl.py"]
+    counted += ["bench/train.py", "bench/evaluate.py"]
+    for name in (*counted, "bench/report.py", "tests/test_iql.py"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("x = 1\n")
+    monkeypatch.setattr(cells, "_ROOT", tmp_path)
+    digest = cells.code_digest.__wrapped__  # not the one that is remembered
+    digests = [digest()]
+    for name in counted:
+        (tmp_path / name).write_text("x = 2\n")
+        digests.append(digest())
+    (tmp_path / "envs" / "more.py").write_text("x = 1\n")
+    digests.append(digest())
+    (tmp_path / "envs" / "more.py").rename(tmp_path / "envs" / "other.py")
+    digests.append(digest())
+    assert len(set(digests)) == len(counted) + 3
+    for name in ("bench/report.py", "tests/test_iql.py"):
+        (tmp_path / name).write_text("x = 2\n")
+    assert digest() == digests[-1]

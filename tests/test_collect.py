@@ -1,5 +1,7 @@
 import dataclasses
+import fcntl
 import json
+import threading
 
 import h5py
 import minari
@@ -214,6 +216,54 @@ def test_a_killed_run_goes_on_where_it_was_and_ends_the_same(monkeypatch):
     assert collected[0] == (0, 0)
     assert len(collected) > 12
     assert len(set(collected)) == len(collected)
+
+
+def locks():
+    """The locks beside datasets, and for each whether somebody holds it."""
+    held = {}
+    for path in dataset_folder(WALKER.dataset_id).parent.glob(".*.lock"):
+        with path.open("a") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                held[path] = True
+            else:
+                held[path] = False
+    return held
+
+
+def test_a_dataset_is_made_under_a_lock_of_its_own(monkeypatch):
+    seen = []
+
+    def look(*arguments):
+        seen.extend(locks().values())
+        return collect_block(*arguments)
+
+    def look_too(*arguments):
+        seen.extend(locks().values())
+        return write(*arguments)
+
+    write = making._write
+    monkeypatch.setattr(making, "collect_block", look)
+    monkeypatch.setattr(making, "_write", look_too)
+    make(WALKER, num_threads=1)
+    assert len(seen) > 2
+    assert all(seen)
+    assert list(locks().values()) == [False]
+
+
+def test_a_dataset_that_another_process_makes_is_waited_for():
+    make(WALKER, num_threads=1)
+    (lock,) = locks()
+    made = []
+    with lock.open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        second = threading.Thread(target=lambda: made.append(make(WALKER, num_threads=1)))
+        second.start()
+        second.join(0.3)
+        assert made == []  # it would have been there at once
+    second.join(60)
+    assert made == [False]
 
 
 def test_blocks_of_other_policies_are_not_used(monkeypatch):

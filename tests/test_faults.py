@@ -232,6 +232,20 @@ def test_a_seed_that_is_lost_to_nan_stops_no_other_seed(datasets, tmp_path, monk
     assert steps == [100, 200, 300]
 
 
+def test_a_second_loss_leaves_the_checkpoint_from_before_the_first(datasets, tmp_path, monkeypatch):
+    config = dataclasses.replace(plan().config, num_steps=400)
+    planned = plan(config=config, num_evaluations=4, num_seeds=3)
+    spoil(monkeypatch, 200, 0)
+    spoil(monkeypatch, 300, 1)
+    with pytest.raises(cells.Diverged, match="it went with 2 of its seeds"):
+        cells.run(planned, tmp_path)
+    folder = cells.folder_of(planned, tmp_path)
+    # At step 200, when seed 0 was lost, the newest was that of step 100.
+    assert [path.name for _, _, path in checkpoint._list(folder / "good")] == ["0-100"]
+    found = results.read_rows(folder / "evals.csv", records.EVAL_COLUMNS)
+    assert found.groupby("seed")["step"].max().to_dict() == {0: 100, 1: 200, 2: 400}
+
+
 def test_a_clock_that_goes_backwards_changes_nothing(datasets, tmp_path, undisturbed, monkeypatch):
     now = iter(range(2_000_000_000, 0, -100))
     monkeypatch.setattr(time, "time", lambda: float(next(now)))

@@ -190,6 +190,26 @@ def test_data_of_another_environment_are_refused_unless_insisted_on(env_id):
     datasets.require_trust(facts, insist=True)
 
 
+@pytest.mark.parametrize(
+    ("env_id", "same"),
+    [
+        ("AntMaze_UMaze-v4", True),
+        ("AntMaze_UMaze_Diverse_GR-v4", True),  # a variant in starts and goals
+        ("AntMaze_UMaze-v5", False),
+        ("AntMaze_UMaze_Diverse_GR-v3", False),
+        ("AntMaze_UMaze-v14", False),
+        ("AntMaze_Medium-v4", False),
+    ],
+)
+def test_mazes_are_the_same_in_one_version_alone(folder, env_id, same):
+    write_maze(rewarded=((3,),))
+    path = folder / UMAZE / "data" / "metadata.json"
+    path.write_text(path.read_text().replace("AntMaze_UMaze-v4", env_id))
+    doubts = datasets.provenance(MAZE, "minari", 1.0)["doubts"]
+    assert (doubts == []) == same
+    assert all(env_id in doubt for doubt in doubts)
+
+
 def test_another_environment_than_the_datas_is_refused_unless_insisted_on(
     tmp_path, capsys, monkeypatch
 ):
