@@ -4,6 +4,7 @@ import dataclasses
 import signal
 import subprocess
 import sys
+from importlib.metadata import version
 from types import SimpleNamespace
 
 import jax
@@ -251,13 +252,21 @@ def test_the_folder_changes_with_every_setting_that_moves_a_number(datasets, tmp
         plan(num_seeds=3),
         plan(num_episodes=3),
         plan(num_evaluations=1),
+        plan(version="v5"),  # of the environment
     ]
     folders = {cells.folder_of(cell, tmp_path) for cell in variants}
     provenance = get_source("regenerated").provenance(base.task, base.settings.scale)
-    changed = provenance | {"hash": "0" * 64}
-    source = Source(lambda task, scale: changed, regenerated.read)
-    monkeypatch.setitem(SOURCES, "regenerated", source)
-    folders.add(cells.folder_of(base, tmp_path))
+    for changed in (provenance | {"hash": "0" * 64}, provenance | {"dataset_id": "other-v0"}):
+        source = Source(lambda task, scale, changed=changed: changed, regenerated.read)
+        with monkeypatch.context() as patch:
+            patch.setitem(SOURCES, "regenerated", source)
+            folders.add(cells.folder_of(base, tmp_path))
+    packages = ("jax", "jaxlib", "flax", "optax", "distrax", "numpy", "mujoco")
+    for package in packages:
+        newer = lambda name, package=package: "99" if name == package else version(name)
+        with monkeypatch.context() as patch:
+            patch.setattr(cells, "version", newer)
+            folders.add(cells.folder_of(base, tmp_path))
     for switch in (
         jax.default_matmul_precision("bfloat16"),
         jax.enable_x64(True),
@@ -265,7 +274,7 @@ def test_the_folder_changes_with_every_setting_that_moves_a_number(datasets, tmp
     ):
         with switch:
             folders.add(cells.folder_of(base, tmp_path))
-    assert len(folders) == len(variants) + 4
+    assert len(folders) == len(variants) + 2 + len(packages) + 3
 
 
 @pytest.mark.parametrize(

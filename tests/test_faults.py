@@ -11,6 +11,8 @@ import sys
 import time
 from pathlib import Path
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -22,6 +24,7 @@ from envs.behaviour import policy
 from envs.behaviour.recipes import Recipe
 from envs.datasets import SOURCES
 from envs.registry import TASKS, get_task
+from envs.scores import normalized_score
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -88,6 +91,16 @@ def largest(folder):
 def test_two_checkpoints_are_kept_and_a_sound_one_is_gone_on_from_silently(stopped, undisturbed):
     assert [path.name for path in checkpoints(stopped)] == ["0-200", "0-100"]
     assert go_on(stopped) == (undisturbed, [], [])
+
+
+def test_the_newest_checkpoint_is_the_one_of_the_most_steps_in_the_last_phase(tmp_path):
+    for phase, step in ((0, 900), (0, 1000), (1, 20), (1, 100)):
+        checkpoint.save(tmp_path, {"weights": jnp.full(3, phase + step)}, phase, step)
+    found, *where = checkpoint.load(tmp_path, {"weights": jnp.zeros(3, int)}, lambda line: None)
+    assert where == [1, 100]
+    np.testing.assert_array_equal(found["weights"], np.full(3, 101))
+    # The one before is kept as well, and no other.
+    assert sorted(path.name for path in tmp_path.glob("*-*") if path.is_dir()) == ["1-100", "1-20"]
 
 
 @pytest.mark.parametrize("damage", [flip_a_byte, cut, Path.unlink])
@@ -195,6 +208,41 @@ def test_losses_of_nan_stop_their_cell_keep_the_last_good_checkpoint_and_stop_no
     assert [path.name for path in checkpoints(folder)] == ["0-100"]
     assert (cells.folder_of(plan("bc_10pct"), tmp_path) / "DONE").exists()
     assert cli.main(arguments) == 0  # goes on from that checkpoint
+
+
+def test_a_lost_seed_is_put_to_rest_and_the_score_is_of_the_others(datasets, tmp_path, monkeypatch):
+    whole = cells.run(plan(), tmp_path / "whole")
+    expected = results.read_rows(whole / "evals.csv", records.EVAL_COLUMNS)
+    scores, played = [], []
+    play = cells._play
+
+    def noted(cell, program, states, lanes):
+        played.append(jax.device_get(jax.tree.leaves(states)))
+        return play(cell, program, states, lanes)
+
+    monkeypatch.setattr(cells, "_play", noted)
+    spoil(monkeypatch, 200, 1)
+    with pytest.raises(cells.Diverged, match=r"seed 1, is nan by step 200$"):
+        cells.run(plan(), tmp_path, scored=scores.append)
+    assert [any(leaf[seed].any() for leaf in played[1]) for seed in (0, 1)] == [True, False]
+    folder = cells.folder_of(plan(), tmp_path)
+    found = results.read_rows(folder / "evals.csv", records.EVAL_COLUMNS)
+    kept = expected[(expected["seed"] == 0) | (expected["step"] == 100)]
+    assert found.equals(kept.reset_index(drop=True))
+    last = kept[kept["step"] == 200]["return"].to_numpy()
+    reference = get_task("hopper-medium").reference_returns
+    assert scores[1] == pytest.approx(normalized_score(last, reference).mean())
+
+
+@pytest.mark.parametrize("loss", [np.nan, np.inf, -np.inf])
+def test_losses_that_are_not_finite_are_losses(tmp_path, loss):
+    written = records.Records(tmp_path, (3, 4))
+    assert written.add_metrics(10, {"q": np.array([1e30, -1e30])}) == {}
+    found = written.add_metrics(20, {"a": np.array([0.0, loss]), "q": np.array([1.0, 1.0])})
+    assert list(found) == list(written.lost) == [4]
+    assert (found[4].step, found[4].metric) == (20, "a")
+    written.write()
+    assert list(records.Records(tmp_path, (3, 4)).lost) == [4]
 
 
 @pytest.mark.parametrize("stop_at", [None, 100])

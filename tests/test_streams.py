@@ -139,6 +139,21 @@ def test_every_stream_of_a_cell_is_asked_for_once(datasets, tmp_path, monkeypatc
     assert sorted(asked) == sorted((seeds, purpose) for purpose in expected)
 
 
+def test_draws_are_those_of_every_cell_so_far(spy):
+    """Another number here makes all results anew, and no committed cell can be had again."""
+    seeds = evaluate.episode_seeds([0, 1], 2)
+    assert seeds.tolist() == [[1835504127, 1731038949], [1189033389, 18114953]]
+    # Of seeds 0 and 1 at their first step; of the first two episodes of seed 0.
+    first = {
+        "init": (spy.init[0], [[1797259609, 2579123966], [507451445, 1853169794]]),
+        "sample": (spy.sample[0][0], [[3879954003, 4142096212], [350002334, 3866986286]]),
+        "update": (spy.update[0][0], [[576043609, 327779266], [1511218304, 1480423399]]),
+        "policies": (spy.reset[0], [[346279018, 360566543], [3968330031, 3923691647]]),
+    }
+    for name, (found, expected) in first.items():
+        assert found[:2].tolist() == expected, name
+
+
 def test_evaluations_of_a_cell_play_the_same_episodes_with_the_same_draws(spy):
     for found in (spy.reset, spy.episodes):
         assert len(found) == 2
