@@ -8,6 +8,7 @@ from importlib.metadata import version
 from types import SimpleNamespace
 
 import jax
+import numpy as np
 import pytest
 
 from bench import cell as cells
@@ -67,6 +68,22 @@ def test_a_finished_cell_of_a_maze_tells_where_its_last_episodes_went(datasets, 
         # Every episode starts at the origin, give or take D4RL's noise and ours of rounding.
         assert track[["x", "y"]].iloc[0].abs().max() <= 0.105
     assert track[["x", "y"]].nunique().min() > 1
+
+
+def test_tracks_are_those_of_the_first_seeds_episodes_up_to_their_ends(
+    datasets, tmp_path, monkeypatch
+):
+    shape, path = (2, 3), np.cumsum(np.ones((3, 9, 2)), axis=1)  # of seed 0, a metre each step
+    lengths = np.array([[2, 5, 8], [7, 7, 7]])
+    played = np.zeros(shape), lengths, path + 100.0 * np.arange(3)[:, None, None]
+    monkeypatch.setattr(cells, "_play", lambda *_: played)
+    tracks = cells.read_tracks(run(plan("antmaze-umaze", num_episodes=3), tmp_path))
+    assert (tracks["seed"] == 0).all()
+    for episode, length in enumerate(lengths[0].tolist()):
+        track = tracks[tracks["episode"] == episode]
+        assert track["step"].tolist() == list(range(length + 1))
+        expected = 100.0 * episode + 1.0 + np.arange(length + 1)
+        assert track["x"].tolist() == track["y"].tolist() == expected.tolist()
 
 
 def test_a_cell_outside_mazes_has_no_tracks(undisturbed):

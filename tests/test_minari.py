@@ -441,6 +441,20 @@ def test_starts_and_goals_are_a_metre_around_two_cells(maze):
     assert np.abs(environment.goals - centre).max() <= 1.0 < np.ptp(environment.goals)
 
 
+def test_an_episodes_goal_is_drawn_before_its_start_from_its_own_seed():
+    environment = RoboticsAntMaze("umaze", 2, 1)
+    observations = environment.reset(np.array([7, 8]))
+    for lane, seed in enumerate([7, 8]):
+        generator = np.random.default_rng(seed)
+        goal = np.array([-4.0, -4.0]) + generator.uniform(-1.0, 1.0, 2)
+        start = np.array([-4.0, 4.0]) + generator.uniform(-1.0, 1.0, 2)
+        np.testing.assert_array_equal(environment.goals[lane], goal)
+        np.testing.assert_array_equal(observations[lane, :2], start)
+        # Upright and at rest.
+        assert observations[lane, 3:7].tolist() == [1.0, 0.0, 0.0, 0.0]
+        assert not observations[lane, 15:].any()
+
+
 def test_the_goal_pays_once_and_ends_the_episode():
     environment = RoboticsAntMaze("umaze", 2, 1)
     environment.reset(np.array([0, 1]))
