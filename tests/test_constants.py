@@ -100,6 +100,7 @@ CONSTANTS = [
      (0.05, 0.25), OURS),
     ("walker: how far a target is seen, m", walker.TARGET_LIMIT, 4.0, OURS),
     ("audit: rows replayed", audits.NUM_REPLAYED, 1000, OURS),
+    ("audit: action at its limit", audits._SATURATED, 0.999, OURS),
     # Learning. The settings of each method are compared in its own tests.
     ("steps after which critics are trusted", core._STEPS_TO_TRUST_CRITICS, 50_000, OURS),
     (
@@ -233,14 +234,14 @@ CHOSEN = {
     },
     ("onestep",): {
         "quick": [
-            SCALED | {"learning_rate": 1e-3, "inverse_temperature": 0.4, "sarsa_steps": 10_000},
-            SCALED | {"learning_rate": 1e-3, "inverse_temperature": 2.0, "sarsa_steps": 5000},
+            SCALED | {"inverse_temperature": 0.4, "kl_weight": 2.5, "sarsa_steps": 10_000},
+            SCALED | {"inverse_temperature": 2.0, "kl_weight": 5.0, "sarsa_steps": 5000},
             SCALED | NEAR | {"inverse_temperature": 20.0, "behaviour_steps": 5000},
         ],
         "cpu": [
-            SCALED | {"learning_rate": 1e-3, "inverse_temperature": 1.0, "sarsa_steps": 50_000},
+            SCALED | {"inverse_temperature": 1.0, "kl_weight": 1.0, "sarsa_steps": 50_000},
             SCALED | FAR | {"inverse_temperature": 10.0, "behaviour_steps": 37_500},
-            SCALED | NEAR | {"inverse_temperature": 20.0},
+            SCALED | NEAR | {"inverse_temperature": 20.0, "kl_weight": 2.5},
         ],
     },
     ("td3_bc",): {

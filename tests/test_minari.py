@@ -232,6 +232,8 @@ def test_another_environment_than_the_datas_is_refused_unless_insisted_on(
     assert "† Insisted on: hopper-medium of source minari was collected in Hopper-v5" in text
     facts = json.loads(Path("results/minari/smoke/provenance.json").read_text())
     assert facts["hopper-medium/bc"]["environment"] == "Hopper-v4"
+    (audit,) = json.loads(Path("results/minari/smoke/audit.json").read_text()).values()
+    assert audit["environment"] == "Hopper-v4"
     assert "doubts" in Path("results/minari/smoke/table1.csv").read_text()
 
 
@@ -316,6 +318,23 @@ def test_a_damaged_dataset_is_answered_with_one_line(
     assert message in error
     assert error.count("\n") == 1
     assert not (tmp_path / "results").exists()
+
+
+def test_the_hash_follows_every_file_and_its_name(folder):
+    write_maze(rewarded=((3,),))
+    digest = lambda: minari.provenance(MAZE, 1.0)["hash"]
+    path = folder / UMAZE / "data" / "more.txt"
+    digests = [digest()]
+    path.write_text("one")
+    digests.append(digest())
+    path.write_text("two")  # as long as it was
+    os.utime(path, ns=(path.stat().st_atime_ns, path.stat().st_mtime_ns + 1_000_000))
+    digests.append(digest())
+    path.rename(path.with_name("other.txt"))
+    digests.append(digest())
+    assert len(set(digests)) == 4
+    path.with_name("other.txt").unlink()
+    assert digest() == digests[0]
 
 
 @pytest.mark.parametrize("name", ["main_data.hdf5", "metadata.json"])
