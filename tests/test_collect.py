@@ -11,6 +11,7 @@ import pytest
 from envs import datasets
 from envs.behaviour import policy, tours
 from envs.behaviour.collect import block_seeds, collect_block, num_lanes
+from envs.behaviour.episode import record
 from envs.behaviour.recipes import Recipe
 from envs.datasets import make as making
 from envs.datasets.make import describe, make
@@ -91,6 +92,28 @@ def test_every_episode_has_a_seed_of_its_own():
     first = [seed.generate_state(4).tolist() for seed in block_seeds(HOPPER, 0, 0, lanes=3)]
     again = [seed.generate_state(4).tolist() for seed in block_seeds(HOPPER, 0, 0, lanes=3)]
     assert first == again
+
+
+def test_seeds_of_episodes_are_those_of_every_dataset_so_far():
+    """Others would make all datasets anew, and with them every committed score."""
+    seeds = [seed.generate_state(2).tolist() for seed in block_seeds(HOPPER, 1, 2, lanes=2)]
+    assert seeds == [[285527557, 4073583737], [2671368658, 3201209582]]
+
+
+def test_the_noise_of_each_lane_is_its_own_and_nothing_else_draws_it():
+    spec, noises = HOPPER.task.spec, []
+
+    def step(observations, noise, active):
+        noises.append(noise)
+        return noise, observations, np.zeros(3), np.zeros(3, bool), np.zeros(3, bool)
+
+    zeros = np.zeros((3, spec.observation_dim))
+    assert len(list(record(zeros, step, block_seeds(HOPPER, 0, 0, 3), spec, limit=4))) == 3
+    found = np.stack(noises, axis=1)
+    for lane, seed in enumerate(block_seeds(HOPPER, 0, 0, 3)):
+        # Not the lane's own generator, from which tours draw starts, goals and ways.
+        generator = np.random.default_rng(seed.spawn(1)[0])
+        np.testing.assert_array_equal(found[lane], generator.standard_normal((4, 3), np.float32))
 
 
 def test_a_block_has_as_many_lanes_as_its_rows_can_fill():

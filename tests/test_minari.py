@@ -320,7 +320,7 @@ def test_a_damaged_dataset_is_answered_with_one_line(
     assert not (tmp_path / "results").exists()
 
 
-def test_the_hash_follows_every_file_and_its_name(folder):
+def test_the_hash_follows_every_file_and_its_name(folder, monkeypatch):
     write_maze(rewarded=((3,),))
     digest = lambda: minari.provenance(MAZE, 1.0)["hash"]
     path = folder / UMAZE / "data" / "more.txt"
@@ -333,6 +333,10 @@ def test_the_hash_follows_every_file_and_its_name(folder):
     path.rename(path.with_name("other.txt"))
     digests.append(digest())
     assert len(set(digests)) == 4
+    # The order in which the system lists them does not count.
+    listed = Path.rglob
+    monkeypatch.setattr(Path, "rglob", lambda *args: reversed(sorted(listed(*args))))
+    assert digest() == digests[-1]
     path.with_name("other.txt").unlink()
     assert digest() == digests[0]
 

@@ -174,6 +174,26 @@ def test_hidden_kernels_are_orthogonal_with_gain_sqrt_2():
         np.testing.assert_allclose(kernel.T @ kernel, 2.0 * np.eye(8), atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("network", "gain"),
+    [
+        (networks.value((8, 8), 8), 2.0**0.5),
+        (networks.critic_ensemble((8, 8), 8, 3, num_critics=1), 2.0**0.5),
+        (networks.deterministic_actor((8, 8), 8, 3), 2.0**0.5),
+        (networks.gaussian_actor((8, 8), 8, 3), 2.0**0.5),
+        (networks.varying_gaussian_actor((8, 8), 8, 3), 2.0**0.5),
+        # CQL's policy starts in the middle of all actions.
+        (networks.unsquashed_actor((8, 8), 8, 3), 1e-3),
+    ],
+)
+def test_the_last_kernel_is_orthogonal_with_its_gain(network, gain):
+    leaves = jax.tree.leaves(network.init(jax.random.key(0)))
+    kernels = [leaf for leaf in leaves if leaf.ndim > 1 and leaf.shape[-2] == 8]
+    last = min(kernels, key=lambda leaf: leaf.shape[-1])
+    last = np.asarray(last).reshape(last.shape[-2:])
+    np.testing.assert_allclose(last.T @ last, gain**2 * np.eye(last.shape[1]), atol=1e-5 * gain**2)
+
+
 def test_different_keys_give_different_networks():
     actor = networks.deterministic_actor(HIDDEN, OBSERVATION_DIM, ACTION_DIM)
     one, other = (actor.apply(actor.init(jax.random.key(seed)), observations()) for seed in (0, 1))
