@@ -330,5 +330,5 @@ def test_the_digest_of_the_code_changes_with_every_source_that_makes_numbers(tmp
         (tmp_path / name).write_text("x = 2\n")
     # Nor does the order in which the system lists files count.
     listed = Path.glob
-    monkeypatch.setattr(Path, "glob", lambda *args: reversed(sorted(listed(*args))))
+    monkeypatch.setattr(Path, "glob", lambda *args: sorted(listed(*args), reverse=True))
     assert digest() == digests[-1]

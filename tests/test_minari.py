@@ -335,7 +335,7 @@ def test_the_hash_follows_every_file_and_its_name(folder, monkeypatch):
     assert len(set(digests)) == 4
     # The order in which the system lists them does not count.
     listed = Path.rglob
-    monkeypatch.setattr(Path, "rglob", lambda *args: reversed(sorted(listed(*args))))
+    monkeypatch.setattr(Path, "rglob", lambda *args: sorted(listed(*args), reverse=True))
     assert digest() == digests[-1]
     path.with_name("other.txt").unlink()
     assert digest() == digests[0]
