@@ -228,6 +228,21 @@ def test_a_finished_cell_whose_rows_are_gone_is_run_again(datasets, tmp_path):
     assert content(folder) == whole
 
 
+def test_data_are_read_once_for_many_cells_and_anew_when_they_change(monkeypatch):
+    hashes, read = ["a" * 64], []
+
+    def reader(task, scale):
+        read.append(hashes[-1])
+        return hashes[-1], {}
+
+    source = Source(lambda task, scale: {"dataset_id": "x", "hash": hashes[-1]}, reader)
+    monkeypatch.setitem(SOURCES, "regenerated", source)
+    for new in ("a" * 64, "b" * 64):
+        hashes.append(new)
+        assert [cells.load_once(plan(algorithm=name)) for name in ("bc", "iql")] == [new, new]
+    assert read == ["a" * 64, "b" * 64]
+
+
 def test_a_second_process_waits_for_the_first(datasets, tmp_path):
     cell = plan()
     folder = cells.folder_of(cell, tmp_path)
