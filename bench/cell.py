@@ -240,7 +240,6 @@ def run(
     data = cell.data
     require_trust(data, cell.insist)
     folder = folder_of(cell, results_folder)
-    folder.mkdir(parents=True, exist_ok=True)
     with files.locked(folder / "lock", cell.name, report):
         if (folder / "DONE").exists() and _is_whole(cell, folder):
             checkpoint.clear(folder / "checkpoint")  # of a run that was killed before it did so

@@ -36,7 +36,8 @@ def trained(request, toy, first_state):
             states.append(state)
             metrics.append(measured)
         phases.append(SimpleNamespace(phase=phase, update=update, batches=batches, metrics=metrics))
-    return SimpleNamespace(algorithm=algorithm, states=states, phases=phases)
+    act = jax.jit(algorithm.act)
+    return SimpleNamespace(algorithm=algorithm, act=act, states=states, phases=phases)
 
 
 def number(step):
@@ -120,11 +121,10 @@ def test_actions_are_in_bounds_and_memory_keeps_its_shape(trained, toy):
     algorithm, spec = trained.algorithm, toy[1]
     first = carry = algorithm.reset(jax.random.key(1), jnp.zeros(spec.goal_dim))
     generator = np.random.default_rng(0)
-    act = jax.jit(algorithm.act)
     actions = []
     for _ in range(20):
         observation = jnp.asarray(10.0 * generator.standard_normal(3), jnp.float32)
-        action, carry = act(trained.states[-1], carry, observation, jnp.asarray(0.5))
+        action, carry = trained.act(trained.states[-1], carry, observation, jnp.asarray(0.5))
         chex.assert_shape(action, (spec.action_dim,))
         assert jax.tree.structure(first) == jax.tree.structure(carry)
         chex.assert_trees_all_equal_shapes_and_dtypes(first, carry)
@@ -132,7 +132,70 @@ def test_actions_are_in_bounds_and_memory_keeps_its_shape(trained, toy):
     assert np.isfinite(actions).all()
     assert np.abs(actions).max() <= 1.0
     assert len(np.unique(np.round(actions, 4), axis=0)) > 5
-    assert act._cache_size() == 1
+    assert trained.act._cache_size() == 1
+
+
+# Far from the identity, and different for each entry of an observation.
+MEAN, STD = np.float32([1.0, -2.0, 0.5]), np.float32([4.0, 0.5, 2.0])
+
+
+def normalized_and_not(state):
+    """``state`` with a normalizer of `MEAN` and `STD`, and with the identity."""
+    return (
+        state.replace(normalizer=Normalizer(mean=jnp.asarray(MEAN), std=jnp.asarray(STD))),
+        state.replace(normalizer=Normalizer(mean=jnp.zeros(3), std=jnp.ones(3))),
+    )
+
+
+def raw(observations):
+    """What the normalizer turns into ``observations`` ``[..., 3]``."""
+    return jnp.asarray(np.asarray(observations) * STD + MEAN)
+
+
+# Steps of the cloning and of the climbing that CQL starts with and goes on to, both of them with an
+# update of TD3+BC's actor.
+@pytest.mark.parametrize("step", [1, 5])
+def test_a_method_that_keeps_a_normalizer_learns_from_what_comes_out_of_it(trained, step):
+    if not hasattr(trained.states[0], "normalizer"):
+        return
+    for index, part in enumerate(trained.phases):
+        batch = part.batches[0]
+        names = {"observations", "next_observations"} & set(batch._fields)
+        rows = batch._replace(**{name: raw(getattr(batch, name)) for name in names})
+        scaling, plain = normalized_and_not(trained.states[index * NUM_STEPS])
+        learn = lambda state, batch, part=part: part.update(
+            state, batch, jax.random.key(1), number(step)
+        )
+        (new, metrics), (expected, same) = learn(scaling, rows), learn(plain, batch)
+        chex.assert_trees_all_close(metrics, same, rtol=1e-3, atol=1e-4)
+        pairs = [jax.tree.leaves(state.replace(normalizer=())) for state in (new, expected)]
+        # Of a gradient near 0 Adam's first step has the sign of rounding, so a few leaves differ.
+        near = [np.isclose(a, b, rtol=1e-3, atol=1e-4) for a, b in zip(*pairs, strict=True)]
+        assert np.mean(np.concatenate([leaf.ravel() for leaf in near])) > 0.97
+        assert differ(metrics, learn(plain, rows)[1])
+        for name in names:  # each of them counts
+            one = rows._replace(**{name: getattr(batch, name)})
+            assert differ(metrics, learn(scaling, one)[1]), name
+
+
+def test_a_method_that_keeps_a_normalizer_acts_on_what_comes_out_of_it(trained):
+    if not hasattr(trained.states[0], "normalizer"):
+        return
+    scaling, plain = normalized_and_not(trained.states[-1])
+    memories = [trained.algorithm.reset(jax.random.key(1), jnp.zeros(0)) for _ in range(3)]
+    generator = np.random.default_rng(0)
+    for _ in range(3):  # some remember what they saw
+        observation = generator.standard_normal(3).astype(np.float32)
+        played = []
+        for number_of, (state, seen) in enumerate(
+            [(scaling, raw(observation)), (plain, observation), (plain, raw(observation))]
+        ):
+            action, memories[number_of] = trained.act(
+                state, memories[number_of], seen, jnp.asarray(0.5)
+            )
+            played.append(action)
+        np.testing.assert_allclose(played[0], played[1], rtol=1e-3, atol=1e-4)
+        assert np.abs(played[0] - played[2]).max() > 1e-3
 
 
 def test_goals_of_any_width_are_accepted(toy):

@@ -64,6 +64,18 @@ def test_episodes_start_at_the_origin_with_a_goal_of_their_own(maze):
     np.testing.assert_array_equal(environment.goals, goals)
 
 
+def test_d4rls_noise_is_on_every_position_and_velocity_and_the_goal_is_drawn_last():
+    environment = AntMaze("umaze", num_envs=2)
+    observations = environment.reset(np.array([7, 8]))
+    for lane, seed in enumerate([7, 8]):
+        generator = np.random.default_rng(seed)
+        positions = environment._simulator.model.qpos0 + generator.uniform(-0.1, 0.1, 15)
+        velocities = 0.1 * generator.standard_normal(14)
+        goal = GOAL_CENTRES["umaze"] + generator.uniform(0.0, 1.0, 2) + generator.uniform(0, 0.5, 2)
+        np.testing.assert_array_equal(observations[lane], [*positions, *velocities])
+        np.testing.assert_allclose(environment.goals[lane], goal, rtol=1e-12)
+
+
 def test_reward_and_end_come_exactly_within_half_a_metre_of_the_goal():
     environment = AntMaze("umaze", num_envs=1)
     environment.reset(np.array([0]))

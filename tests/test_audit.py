@@ -216,3 +216,4 @@ def test_the_audit_is_stored_beside_every_score(tmp_path, monkeypatch):
     again = json.loads((tmp_path / "results" / "d4rl" / "smoke" / "audit.json").read_text())
     assert len(again) == 1
     assert again.keys() != beside.keys()
+    assert next(iter(again.values()))["actions"] != in_cell["actions"]

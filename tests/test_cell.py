@@ -4,8 +4,12 @@ import dataclasses
 import signal
 import subprocess
 import sys
+from importlib.metadata import version
+from pathlib import Path
+from types import SimpleNamespace
 
 import jax
+import numpy as np
 import pytest
 
 from bench import cell as cells
@@ -65,6 +69,22 @@ def test_a_finished_cell_of_a_maze_tells_where_its_last_episodes_went(datasets, 
         # Every episode starts at the origin, give or take D4RL's noise and ours of rounding.
         assert track[["x", "y"]].iloc[0].abs().max() <= 0.105
     assert track[["x", "y"]].nunique().min() > 1
+
+
+def test_tracks_are_those_of_the_first_seeds_episodes_up_to_their_ends(
+    datasets, tmp_path, monkeypatch
+):
+    shape, path = (2, 3), np.cumsum(np.ones((3, 9, 2)), axis=1)  # of seed 0, a metre each step
+    lengths = np.array([[2, 5, 8], [7, 7, 7]])
+    played = np.zeros(shape), lengths, path + 100.0 * np.arange(3)[:, None, None]
+    monkeypatch.setattr(cells, "_play", lambda *_: played)
+    tracks = cells.read_tracks(run(plan("antmaze-umaze", num_episodes=3), tmp_path))
+    assert (tracks["seed"] == 0).all()
+    for episode, length in enumerate(lengths[0].tolist()):
+        track = tracks[tracks["episode"] == episode]
+        assert track["step"].tolist() == list(range(length + 1))
+        expected = 100.0 * episode + 1.0 + np.arange(length + 1)
+        assert track["x"].tolist() == track["y"].tolist() == expected.tolist()
 
 
 def test_a_cell_outside_mazes_has_no_tracks(undisturbed):
@@ -181,12 +201,46 @@ def test_a_run_without_evaluations_is_checkpointed_from_time_to_time(
     assert content(folder) == whole
 
 
+def test_no_more_than_five_minutes_of_work_are_lost(datasets, tmp_path, monkeypatch):
+    now, saved = [0.0], []
+    monkeypatch.setattr(cells, "chunk_steps", lambda interval: 20)
+    monkeypatch.setattr(cells, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    save = checkpoint.save
+
+    def noted(folder, states, phase, step):
+        saved.append(step)
+        save(folder, states, phase, step)
+
+    def pass_time(step, total):
+        now[0] += 100.0
+
+    monkeypatch.setattr(checkpoint, "save", noted)
+    run(plan(num_evaluations=1), tmp_path, progress=pass_time)
+    # A chunk of 20 steps takes 100 s here: 300 s are borne, 400 s are not. The last is the end.
+    assert saved == [100, 180, 200]
+
+
 def test_a_finished_cell_whose_rows_are_gone_is_run_again(datasets, tmp_path):
     folder = run(plan(), tmp_path)
     whole = content(folder)
     (folder / "evals.csv").unlink()
     assert run(plan(), tmp_path) == folder
     assert content(folder) == whole
+
+
+def test_data_are_read_once_for_many_cells_and_anew_when_they_change(monkeypatch):
+    hashes, read = ["a" * 64], []
+
+    def reader(task, scale):
+        read.append(hashes[-1])
+        return hashes[-1], {}
+
+    source = Source(lambda task, scale: {"dataset_id": "x", "hash": hashes[-1]}, reader)
+    monkeypatch.setitem(SOURCES, "regenerated", source)
+    for new in ("a" * 64, "b" * 64):
+        hashes.append(new)
+        assert [cells.load_once(plan(algorithm=name)) for name in ("bc", "iql")] == [new, new]
+    assert read == ["a" * 64, "b" * 64]
 
 
 def test_a_second_process_waits_for_the_first(datasets, tmp_path):
@@ -231,13 +285,21 @@ def test_the_folder_changes_with_every_setting_that_moves_a_number(datasets, tmp
         plan(num_seeds=3),
         plan(num_episodes=3),
         plan(num_evaluations=1),
+        plan(version="v5"),  # of the environment
     ]
     folders = {cells.folder_of(cell, tmp_path) for cell in variants}
     provenance = get_source("regenerated").provenance(base.task, base.settings.scale)
-    changed = provenance | {"hash": "0" * 64}
-    source = Source(lambda task, scale: changed, regenerated.read)
-    monkeypatch.setitem(SOURCES, "regenerated", source)
-    folders.add(cells.folder_of(base, tmp_path))
+    for changed in (provenance | {"hash": "0" * 64}, provenance | {"dataset_id": "other-v0"}):
+        source = Source(lambda task, scale, changed=changed: changed, regenerated.read)
+        with monkeypatch.context() as patch:
+            patch.setitem(SOURCES, "regenerated", source)
+            folders.add(cells.folder_of(base, tmp_path))
+    packages = ("jax", "jaxlib", "flax", "optax", "distrax", "numpy", "mujoco")
+    for package in packages:
+        newer = lambda name, package=package: "99" if name == package else version(name)
+        with monkeypatch.context() as patch:
+            patch.setattr(cells, "version", newer)
+            folders.add(cells.folder_of(base, tmp_path))
     for switch in (
         jax.default_matmul_precision("bfloat16"),
         jax.enable_x64(True),
@@ -245,7 +307,7 @@ def test_the_folder_changes_with_every_setting_that_moves_a_number(datasets, tmp
     ):
         with switch:
             folders.add(cells.folder_of(base, tmp_path))
-    assert len(folders) == len(variants) + 4
+    assert len(folders) == len(variants) + 2 + len(packages) + 3
 
 
 @pytest.mark.parametrize(
@@ -260,3 +322,28 @@ def test_the_folder_changes_with_every_setting_that_moves_a_number(datasets, tmp
 def test_settings_that_cannot_be_run_are_refused_before_anything_is(overrides, message):
     with pytest.raises(InputError, match=message):
         plan(**overrides)
+
+
+def test_the_digest_of_the_code_changes_with_every_source_that_makes_numbers(tmp_path, monkeypatch):
+    counted = ["algos/iql.py", "envs/maze.py", "envs/datasets/d4rl.py"]
+    counted += ["bench/train.py", "bench/evaluate.py"]
+    for name in (*counted, "bench/report.py", "tests/test_iql.py"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("x = 1\n")
+    monkeypatch.setattr(cells, "_ROOT", tmp_path)
+    digest = cells.code_digest.__wrapped__  # not the one that is remembered
+    digests = [digest()]
+    for name in counted:
+        (tmp_path / name).write_text("x = 2\n")
+        digests.append(digest())
+    (tmp_path / "envs" / "more.py").write_text("x = 1\n")
+    digests.append(digest())
+    (tmp_path / "envs" / "more.py").rename(tmp_path / "envs" / "other.py")
+    digests.append(digest())
+    assert len(set(digests)) == len(counted) + 3
+    for name in ("bench/report.py", "tests/test_iql.py"):
+        (tmp_path / name).write_text("x = 2\n")
+    # Nor does the order in which the system lists files count.
+    listed = Path.glob
+    monkeypatch.setattr(Path, "glob", lambda *args: sorted(listed(*args), reverse=True))
+    assert digest() == digests[-1]

@@ -1,8 +1,10 @@
 import dataclasses
 import errno
+import fcntl
 import json
 import os
 import shutil
+import threading
 
 import h5py
 import minari
@@ -12,6 +14,7 @@ import pytest
 from envs import datasets, files
 from envs.behaviour import policy, tours
 from envs.behaviour.collect import block_seeds, collect_block, num_lanes
+from envs.behaviour.episode import record
 from envs.behaviour.recipes import Recipe
 from envs.datasets import make as making
 from envs.datasets.make import describe, make
@@ -92,6 +95,28 @@ def test_every_episode_has_a_seed_of_its_own():
     first = [seed.generate_state(4).tolist() for seed in block_seeds(HOPPER, 0, 0, lanes=3)]
     again = [seed.generate_state(4).tolist() for seed in block_seeds(HOPPER, 0, 0, lanes=3)]
     assert first == again
+
+
+def test_seeds_of_episodes_are_those_of_every_dataset_so_far():
+    """Others would make all datasets anew, and with them every committed score."""
+    seeds = [seed.generate_state(2).tolist() for seed in block_seeds(HOPPER, 1, 2, lanes=2)]
+    assert seeds == [[285527557, 4073583737], [2671368658, 3201209582]]
+
+
+def test_the_noise_of_each_lane_is_its_own_and_nothing_else_draws_it():
+    spec, noises = HOPPER.task.spec, []
+
+    def step(observations, noise, active):
+        noises.append(noise)
+        return noise, observations, np.zeros(3), np.zeros(3, bool), np.zeros(3, bool)
+
+    zeros = np.zeros((3, spec.observation_dim))
+    assert len(list(record(zeros, step, block_seeds(HOPPER, 0, 0, 3), spec, limit=4))) == 3
+    found = np.stack(noises, axis=1)
+    for lane, seed in enumerate(block_seeds(HOPPER, 0, 0, 3)):
+        # Not the lane's own generator, from which tours draw starts, goals and ways.
+        generator = np.random.default_rng(seed.spawn(1)[0])
+        np.testing.assert_array_equal(found[lane], generator.standard_normal((4, 3), np.float32))
 
 
 def test_a_block_has_as_many_lanes_as_its_rows_can_fill():
@@ -217,6 +242,54 @@ def test_a_killed_run_goes_on_where_it_was_and_ends_the_same(monkeypatch):
     assert collected[0] == (0, 0)
     assert len(collected) > 12
     assert len(set(collected)) == len(collected)
+
+
+def locks():
+    """The locks beside datasets, and for each whether somebody holds it."""
+    held = {}
+    for path in dataset_folder(WALKER.dataset_id).parent.glob(".*.lock"):
+        with path.open("a") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                held[path] = True
+            else:
+                held[path] = False
+    return held
+
+
+def test_a_dataset_is_made_under_a_lock_of_its_own(monkeypatch):
+    seen = []
+
+    def look(*arguments):
+        seen.extend(locks().values())
+        return collect_block(*arguments)
+
+    def look_too(*arguments):
+        seen.extend(locks().values())
+        return write(*arguments)
+
+    write = making._write
+    monkeypatch.setattr(making, "collect_block", look)
+    monkeypatch.setattr(making, "_write", look_too)
+    make(WALKER, num_threads=1)
+    assert len(seen) > 2
+    assert all(seen)
+    assert list(locks().values()) == [False]
+
+
+def test_a_dataset_that_another_process_makes_is_waited_for():
+    make(WALKER, num_threads=1)
+    (lock,) = locks()
+    made = []
+    with lock.open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        second = threading.Thread(target=lambda: made.append(make(WALKER, num_threads=1)))
+        second.start()
+        second.join(0.3)
+        assert made == []  # it would have been there at once
+    second.join(60)
+    assert made == [False]
 
 
 def test_blocks_of_other_policies_are_not_used(monkeypatch):

@@ -347,6 +347,13 @@ def test_a_learned_weight_rises_while_the_gap_is_above_its_target_and_falls_belo
     assert_adam_saw(new.log_weight, jnp.asarray(gradient, jnp.float32))
 
 
+def test_a_learned_weight_is_a_million_at_most(update_learned, state, batch):
+    for log_weight, expected in ((13.0, np.exp(13.0)), (20.0, 1e6)):
+        heavy = state.replace(log_weight=state.log_weight.replace(params=jnp.float32(log_weight)))
+        _, metrics = update_learned(heavy, batch, 1)
+        assert metrics["weight"] == pytest.approx(expected, rel=1e-3)
+
+
 def slope_of_cdf(params, observations, actions):
     """Log density ``[B]`` as the numerical derivative of the share of lower actions."""
     policy = ACTOR.apply(params, observations)
@@ -380,6 +387,14 @@ def test_actions_at_the_bounds_can_be_imitated(update, state, batch):
     chex.assert_tree_all_finite((new, metrics))
     moved = jax.tree.map(lambda a, b: bool((a != b).any()), new.actor.params, state.actor.params)
     assert all(jax.tree.leaves(moved))
+    # They are taken a millionth within: where the density is 1e6 / 2 times the Gaussian's.
+    policy = ACTOR.apply(state.actor.params, batch.observations)
+    raw_actions = np.arctanh(np.asarray(bounds, np.float64) * (1.0 - 1e-6))
+    error = (raw_actions - np.asarray(policy.loc)) / np.asarray(policy.scale_diag)
+    gaussian = -0.5 * error**2 - np.log(policy.scale_diag) - 0.5 * np.log(2.0 * np.pi)
+    imitation = np.sum(gaussian + np.log(1e6 / 2.0), axis=1).mean()
+    expected = -metrics["alpha"] * metrics["entropy"] - imitation
+    assert metrics["actor_loss"] == pytest.approx(float(expected), rel=1e-2)
 
 
 def test_the_policy_acts_with_the_tanh_of_its_mean_on_normalized_observations(toy, state, batch):

@@ -84,6 +84,43 @@ def test_memory_starts_with_the_goal_and_sees_the_last_reward():
     np.testing.assert_allclose(returns, first * (2 - 0.5 ** (lengths - 1)), rtol=1e-6)
 
 
+class Told:
+    """Lane i shows, pays and has as its goal what only it has; all lanes end after two steps."""
+
+    spec = EnvSpec(observation_dim=2, action_dim=3, max_episode_steps=2, goal_dim=1)
+
+    def __init__(self, num_envs):
+        self.num_envs, self.actions = num_envs, []
+
+    @property
+    def goals(self):
+        return 100.0 + np.arange(self.num_envs)[:, None]
+
+    def reset(self, seeds, lanes=None):
+        return np.stack([np.arange(self.num_envs), -np.arange(self.num_envs)], axis=1) / 100.0
+
+    def step(self, actions, active):
+        self.actions.append(actions)
+        return self.reset(None), np.arange(self.num_envs) / 10.0, np.zeros(self.num_envs, bool)
+
+
+def test_each_lane_is_told_what_it_has_seen_earned_and_is_to_reach():
+    def act(state, carry, observation, reward):
+        return jnp.stack([observation[0], reward, carry[0] / 1000.0]), carry
+
+    environment = Told(6)
+    policy = program(act, reset=lambda key, goal: goal)
+    returns, lengths = evaluate(policy, jnp.zeros(3), environment, [0, 1, 2], 2)
+    lanes = np.arange(6)
+    first, second = environment.actions
+    for action, earned in ((first, 0.0 * lanes), (second, lanes / 10.0)):
+        expected = np.stack([lanes / 100.0, earned, 0.1 + lanes / 1000.0], axis=1)
+        np.testing.assert_allclose(action, expected, rtol=1e-6)
+    # Lanes of one seed are neighbours.
+    np.testing.assert_allclose(returns, [[0.0, 0.2], [0.4, 0.6], [0.8, 1.0]])
+    assert lengths.tolist() == [[2, 2]] * 3
+
+
 def test_episode_seeds_are_fixed_and_all_different():
     seeds = episode_seeds(range(10), 100)
     assert len(np.unique(seeds)) == 1000

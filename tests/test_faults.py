@@ -11,6 +11,8 @@ import sys
 import time
 from pathlib import Path
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import score_files
@@ -24,6 +26,7 @@ from envs.behaviour import policy
 from envs.behaviour.recipes import Recipe
 from envs.datasets import SOURCES
 from envs.registry import TASKS, get_task
+from envs.scores import normalized_score
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -90,6 +93,16 @@ def largest(folder):
 def test_two_checkpoints_are_kept_and_a_sound_one_is_gone_on_from_silently(stopped, undisturbed):
     assert [path.name for path in checkpoints(stopped)] == ["0-200", "0-100"]
     assert go_on(stopped) == (undisturbed, [], [])
+
+
+def test_the_newest_checkpoint_is_the_one_of_the_most_steps_in_the_last_phase(tmp_path):
+    for phase, step in ((0, 900), (0, 1000), (1, 20), (1, 100)):
+        checkpoint.save(tmp_path, {"weights": jnp.full(3, phase + step)}, phase, step)
+    found, *where = checkpoint.load(tmp_path, {"weights": jnp.zeros(3, int)}, lambda line: None)
+    assert where == [1, 100]
+    np.testing.assert_array_equal(found["weights"], np.full(3, 101))
+    # The one before is kept as well, and no other.
+    assert sorted(path.name for path in tmp_path.glob("*-*") if path.is_dir()) == ["1-100", "1-20"]
 
 
 @pytest.mark.parametrize("damage", [flip_a_byte, cut, Path.unlink])
@@ -198,6 +211,41 @@ def test_losses_of_nan_stop_their_cell_keep_the_last_good_checkpoint_and_stop_no
     assert cli.main(arguments) == 0  # goes on from that checkpoint
 
 
+def test_a_lost_seed_is_put_to_rest_and_the_score_is_of_others(undisturbed, tmp_path, monkeypatch):
+    (tmp_path / "whole.csv").write_bytes(undisturbed["evals.csv"])
+    expected = results.read_rows(tmp_path / "whole.csv", records.EVAL_COLUMNS)
+    scores, played = [], []
+    play = cells._play
+
+    def noted(cell, program, states, lanes):
+        played.append(jax.device_get(jax.tree.leaves(states)))
+        return play(cell, program, states, lanes)
+
+    monkeypatch.setattr(cells, "_play", noted)
+    spoil(monkeypatch, 200, 1)
+    with pytest.raises(cells.Diverged, match=r"seed 1, is nan by step 200$"):
+        cells.run(plan(), tmp_path, scored=scores.append)
+    assert [any(leaf[seed].any() for leaf in played[1]) for seed in (0, 1)] == [True, False]
+    folder = cells.folder_of(plan(), tmp_path)
+    found = results.read_rows(folder / "evals.csv", records.EVAL_COLUMNS)
+    kept = expected[(expected["seed"] == 0) | (expected["step"] == 100)]
+    assert found.equals(kept.reset_index(drop=True))
+    last = kept[kept["step"] == 200]["return"].to_numpy()
+    reference = get_task("hopper-medium").reference_returns
+    assert scores[1] == pytest.approx(normalized_score(last, reference).mean())
+
+
+@pytest.mark.parametrize("loss", [np.nan, np.inf, -np.inf])
+def test_losses_that_are_not_finite_are_losses(tmp_path, loss):
+    written = records.Records(tmp_path, (3, 4))
+    assert written.add_metrics(10, {"q": np.array([1e30, -1e30])}) == {}
+    found = written.add_metrics(20, {"a": np.array([0.0, loss]), "q": np.array([1.0, 1.0])})
+    assert list(found) == list(written.lost) == [4]
+    assert (found[4].step, found[4].metric) == (20, "a")
+    written.write()
+    assert list(records.Records(tmp_path, (3, 4)).lost) == [4]
+
+
 @pytest.mark.parametrize("stop_at", [None, 100])
 def test_a_seed_that_is_lost_to_nan_stops_no_other_seed(datasets, tmp_path, monkeypatch, stop_at):
     config = dataclasses.replace(plan().config, num_steps=300)
@@ -231,6 +279,20 @@ def test_a_seed_that_is_lost_to_nan_stops_no_other_seed(datasets, tmp_path, monk
     with pytest.raises(cells.Diverged, match=r"seed 0, is nan by step 200$"):
         run()  # trains nothing again
     assert steps == [100, 200, 300]
+
+
+def test_a_second_loss_leaves_the_checkpoint_from_before_the_first(datasets, tmp_path, monkeypatch):
+    config = dataclasses.replace(plan().config, num_steps=400)
+    planned = plan(config=config, num_evaluations=4, num_seeds=3)
+    spoil(monkeypatch, 200, 0)
+    spoil(monkeypatch, 300, 1)
+    with pytest.raises(cells.Diverged, match="it went with 2 of its seeds"):
+        cells.run(planned, tmp_path)
+    folder = cells.folder_of(planned, tmp_path)
+    # At step 200, when seed 0 was lost, the newest was that of step 100.
+    assert [path.name for _, _, path in checkpoint._list(folder / "good")] == ["0-100"]
+    found = results.read_rows(folder / "evals.csv", records.EVAL_COLUMNS)
+    assert found.groupby("seed")["step"].max().to_dict() == {0: 100, 1: 200, 2: 400}
 
 
 def test_a_clock_that_goes_backwards_changes_nothing(datasets, tmp_path, undisturbed, monkeypatch):

@@ -11,10 +11,13 @@ import threading
 import time
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from bench import cell as cells
 from bench import cli, results, table
+from bench import grid as grids
+from envs.registry import get_task
 from envs.types import InputError
 
 TASKS = ["hopper-medium", "antmaze-umaze"]
@@ -49,6 +52,16 @@ def test_the_grid_fills_every_cell_and_writes_the_table(finished, capsys):
         line = next(line for line in text.splitlines() if line.startswith(f"| {task} "))
         assert line.count("±") == 2
     assert table.stale(finished / "regenerated" / "smoke") == []
+
+
+def test_a_finished_cell_is_told_with_mean_and_deviation_over_seeds_of_its_last_evaluation():
+    # Of two episodes each, seeds 0, 1 and 2 reach the goal in one, two and none: 50, 100 and 0.
+    last = [(0, 0.0), (0, 1.0), (1, 1.0), (1, 1.0), (2, 0.0), (2, 0.0)]
+    rows = pd.DataFrame(last, columns=["seed", "return"]).assign(step=200)
+    rows = pd.concat([rows.assign(step=100, **{"return": 1.0}), rows])
+    task = get_task("antmaze-umaze")
+    assert grids.summary_text(task, rows) == "50.0 ± 50.0"  # 40.8, were it divided by all three
+    assert grids.summary_text(task, rows[rows["seed"] == 1]) == "100.0"
 
 
 def test_a_second_run_trains_nothing_and_changes_no_byte(finished, monkeypatch):

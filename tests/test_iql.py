@@ -108,6 +108,24 @@ def test_the_critic_loss_bootstraps_from_the_new_value_except_at_terminations(
     assert np.abs(stale[:3] - next_values[:3]).min() > 0.01
 
 
+@pytest.mark.parametrize(("number", "log_std"), [(-9.0, -5.0), (9.0, 2.0)])
+def test_the_policys_deviation_is_kept_within_e_to_minus_5_and_e_squared(
+    number, log_std, update, state, batch
+):
+    # At observations of zeros the mean is -1 or 1 where all parameters are -9 or 9.
+    params = jax.tree.map(lambda leaf: jnp.full_like(leaf, number), state.actor.params)
+    extreme = state.replace(actor=state.actor.replace(params=params))
+    rows = batch._replace(
+        observations=jnp.zeros_like(batch.observations),
+        actions=jnp.full_like(batch.actions, np.sign(number)),
+    )
+    new, metrics = update(extreme, rows)
+    advantages = target_q(state, rows) - values(new.value.params, rows.observations)
+    weight = np.minimum(np.exp(2.0 * advantages), 1.5).mean()
+    surprise = 2 * (log_std + 0.5 * np.log(2.0 * np.pi))  # of two entries at their means
+    assert metrics["actor_loss"] == pytest.approx(weight * surprise, rel=1e-3)
+
+
 def test_each_part_moves_down_the_gradient_of_its_own_loss_alone(updated, state, batch):
     new, _ = updated
     q = jnp.asarray(target_q(state, batch))

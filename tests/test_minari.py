@@ -190,6 +190,26 @@ def test_data_of_another_environment_are_refused_unless_insisted_on(env_id):
     datasets.require_trust(facts, insist=True)
 
 
+@pytest.mark.parametrize(
+    ("env_id", "same"),
+    [
+        ("AntMaze_UMaze-v4", True),
+        ("AntMaze_UMaze_Diverse_GR-v4", True),  # a variant in starts and goals
+        ("AntMaze_UMaze-v5", False),
+        ("AntMaze_UMaze_Diverse_GR-v3", False),
+        ("AntMaze_UMaze-v14", False),
+        ("AntMaze_Medium-v4", False),
+    ],
+)
+def test_mazes_are_the_same_in_one_version_alone(folder, env_id, same):
+    write_maze(rewarded=((3,),))
+    path = folder / UMAZE / "data" / "metadata.json"
+    path.write_text(path.read_text().replace("AntMaze_UMaze-v4", env_id))
+    doubts = datasets.provenance(MAZE, "minari", 1.0)["doubts"]
+    assert (doubts == []) == same
+    assert all(env_id in doubt for doubt in doubts)
+
+
 def test_another_environment_than_the_datas_is_refused_unless_insisted_on(
     tmp_path, capsys, monkeypatch
 ):
@@ -212,6 +232,8 @@ def test_another_environment_than_the_datas_is_refused_unless_insisted_on(
     assert "† Insisted on: hopper-medium of source minari was collected in Hopper-v5" in text
     facts = json.loads(Path("results/local/minari/smoke/provenance.json").read_text())
     assert facts["hopper-medium/bc"]["environment"] == "Hopper-v4"
+    (audit,) = json.loads(Path("results/local/minari/smoke/audit.json").read_text()).values()
+    assert audit["environment"] == "Hopper-v4"
     assert "doubts" in Path("results/local/minari/smoke/table1.csv").read_text()
 
 
@@ -296,6 +318,27 @@ def test_a_damaged_dataset_is_answered_with_one_line(
     assert message in error
     assert error.count("\n") == 1
     assert not (tmp_path / "results").exists()
+
+
+def test_the_hash_follows_every_file_and_its_name(folder, monkeypatch):
+    write_maze(rewarded=((3,),))
+    digest = lambda: minari.provenance(MAZE, 1.0)["hash"]
+    path = folder / UMAZE / "data" / "more.txt"
+    digests = [digest()]
+    path.write_text("one")
+    digests.append(digest())
+    path.write_text("two")  # as long as it was
+    os.utime(path, ns=(path.stat().st_atime_ns, path.stat().st_mtime_ns + 1_000_000))
+    digests.append(digest())
+    path.rename(path.with_name("other.txt"))
+    digests.append(digest())
+    assert len(set(digests)) == 4
+    # The order in which the system lists them does not count.
+    listed = Path.rglob
+    monkeypatch.setattr(Path, "rglob", lambda *args: sorted(listed(*args), reverse=True))
+    assert digest() == digests[-1]
+    path.with_name("other.txt").unlink()
+    assert digest() == digests[0]
 
 
 @pytest.mark.parametrize("name", ["main_data.hdf5", "metadata.json"])
@@ -419,6 +462,20 @@ def test_starts_and_goals_are_a_metre_around_two_cells(maze):
     goal = {"umaze": [1, 3], "medium": [6, 6], "large": [9, 7]}[maze]  # column, row
     centre = np.array([(goal[0] + 0.5) * 4 - 2 * columns, 2 * rows - (goal[1] + 0.5) * 4])
     assert np.abs(environment.goals - centre).max() <= 1.0 < np.ptp(environment.goals)
+
+
+def test_an_episodes_goal_is_drawn_before_its_start_from_its_own_seed():
+    environment = RoboticsAntMaze("umaze", 2, 1)
+    observations = environment.reset(np.array([7, 8]))
+    for lane, seed in enumerate([7, 8]):
+        generator = np.random.default_rng(seed)
+        goal = np.array([-4.0, -4.0]) + generator.uniform(-1.0, 1.0, 2)
+        start = np.array([-4.0, 4.0]) + generator.uniform(-1.0, 1.0, 2)
+        np.testing.assert_array_equal(environment.goals[lane], goal)
+        np.testing.assert_array_equal(observations[lane, :2], start)
+        # Upright and at rest.
+        assert observations[lane, 3:7].tolist() == [1.0, 0.0, 0.0, 0.0]
+        assert not observations[lane, 15:].any()
 
 
 def test_the_goal_pays_once_and_ends_the_episode():

@@ -63,6 +63,44 @@ def test_the_deviation_is_kept_in_range(log_std, bound):
     np.testing.assert_allclose(std, np.full((5, ACTION_DIM), np.exp(bound)), rtol=1e-5)
 
 
+def of_one_number(network, number):
+    """Parameters that are all ``number``."""
+    shapes = jax.eval_shape(network.init, jax.random.key(0))
+    return jax.tree.map(lambda leaf: jnp.full(leaf.shape, number), shapes)
+
+
+@pytest.mark.parametrize(("log_std", "bound"), [(-9.0, -5.0), (9.0, 2.0), (-4.9, -4.9), (1.9, 1.9)])
+def test_the_deviation_of_a_gaussian_is_kept_within_e_to_minus_5_and_e_squared(log_std, bound):
+    actor = networks.gaussian_actor((4,), OBSERVATION_DIM, ACTION_DIM)
+    std = actor.apply(of_one_number(actor, log_std), observations()).stddev()
+    np.testing.assert_allclose(std, np.full((5, ACTION_DIM), np.exp(bound)), rtol=1e-5)
+
+
+# At an observation of zeros a net of one unit gives c relu(c) + c where all parameters are c.
+@pytest.mark.parametrize("number", [-9.0, -0.5, 0.0, 0.25, 9.0])
+def test_a_varying_deviation_is_an_exponential_from_e_to_minus_5_to_1_of_a_tanh(number):
+    actor = networks.varying_gaussian_actor((1,), OBSERVATION_DIM, ACTION_DIM)
+    policy = actor.apply(of_one_number(actor, number), jnp.zeros((1, OBSERVATION_DIM)))
+    output = np.tanh(number * max(number, 0.0) + number)
+    np.testing.assert_allclose(policy.mode(), np.full((1, ACTION_DIM), output), atol=1e-6)
+    std = np.exp(2.5 * (output - 1.0))
+    np.testing.assert_allclose(policy.stddev(), np.full((1, ACTION_DIM), std), rtol=1e-5)
+
+
+# The same, before the tanh that makes actions of it.
+@pytest.mark.parametrize(
+    ("number", "mean", "log_std"),
+    [(-9.0, -9.0, -5.0), (-0.5, -0.5, -0.5), (1.0, 2.0, 2.0), (1.5, 3.75, 2.0), (9.0, 9.0, 2.0)],
+)
+def test_the_mean_and_deviation_of_an_unsquashed_gaussian_are_bounded(number, mean, log_std):
+    actor = networks.unsquashed_actor((1,), OBSERVATION_DIM, ACTION_DIM)
+    policy = actor.apply(of_one_number(actor, number), jnp.zeros((1, OBSERVATION_DIM)))
+    np.testing.assert_allclose(policy.mode(), np.full((1, ACTION_DIM), mean), rtol=1e-5)
+    np.testing.assert_allclose(
+        policy.stddev(), np.full((1, ACTION_DIM), np.exp(log_std)), rtol=1e-5
+    )
+
+
 def test_a_fresh_gaussian_actor_has_unit_deviation():
     actor = networks.gaussian_actor(HIDDEN, OBSERVATION_DIM, ACTION_DIM)
     std = actor.apply(actor.init(jax.random.key(0)), observations()).stddev()
@@ -134,6 +172,26 @@ def test_hidden_kernels_are_orthogonal_with_gain_sqrt_2():
     assert len(kernels) == 2
     for kernel in kernels:
         np.testing.assert_allclose(kernel.T @ kernel, 2.0 * np.eye(8), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("network", "gain"),
+    [
+        (networks.value((8, 8), 8), 2.0**0.5),
+        (networks.critic_ensemble((8, 8), 8, 3, num_critics=1), 2.0**0.5),
+        (networks.deterministic_actor((8, 8), 8, 3), 2.0**0.5),
+        (networks.gaussian_actor((8, 8), 8, 3), 2.0**0.5),
+        (networks.varying_gaussian_actor((8, 8), 8, 3), 2.0**0.5),
+        # CQL's policy starts in the middle of all actions.
+        (networks.unsquashed_actor((8, 8), 8, 3), 1e-3),
+    ],
+)
+def test_the_last_kernel_is_orthogonal_with_its_gain(network, gain):
+    leaves = jax.tree.leaves(network.init(jax.random.key(0)))
+    kernels = [leaf for leaf in leaves if leaf.ndim > 1 and leaf.shape[-2] == 8]
+    last = min(kernels, key=lambda leaf: leaf.shape[-1])
+    last = np.asarray(last).reshape(last.shape[-2:])
+    np.testing.assert_allclose(last.T @ last, gain**2 * np.eye(last.shape[1]), atol=1e-5 * gain**2)
 
 
 def test_different_keys_give_different_networks():

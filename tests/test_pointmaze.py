@@ -51,6 +51,14 @@ def test_gymnasium_accepts_the_environment(maze):
     check_env(gymnasium.make(f"PointMaze-{maze}-v0").unwrapped)
 
 
+def test_the_ants_noise_is_on_the_balls_position_and_velocity():
+    observations = PointMaze("umaze", num_envs=2).reset(np.array([7, 8]))
+    for observation, seed in zip(observations, [7, 8], strict=True):
+        generator = np.random.default_rng(seed)
+        position, velocity = generator.uniform(-0.1, 0.1, 2), 0.1 * generator.standard_normal(2)
+        np.testing.assert_array_equal(observation, [*position, *velocity])
+
+
 @pytest.mark.parametrize("maze", MAZES)
 def test_starts_and_goals_are_drawn_as_for_the_ant(maze):
     point, ant = PointMaze(maze, num_envs=50), AntMaze(maze, num_envs=50)

@@ -179,6 +179,21 @@ def test_the_loss_of_a_return_is_the_likelihood_under_a_gaussian(normalize, toy,
     assert metrics["actor_loss"] == pytest.approx(expected, rel=1e-4)
 
 
+@pytest.mark.parametrize(("number", "mean", "log_std"), [(-9.0, -9.0, -5.0), (9.0, 90.0, 2.0)])
+def test_the_deviation_is_kept_within_e_to_minus_5_and_e_squared(
+    number, mean, log_std, toy, first_state
+):
+    # At inputs of zeros a net of one unit gives c relu(c) + c where all parameters are c.
+    algorithm = rvs.make(dataclasses.replace(CONFIG, hidden_dims=(1,)), toy[1])
+    state = first_state(algorithm, toy[0])
+    params = jax.tree.map(lambda leaf: jnp.full_like(leaf, number), state.actor.params)
+    state = state.replace(actor=state.actor.replace(params=params))
+    batch = views.Outcomes(jnp.zeros((3, 3)), jnp.full((3, 2), mean), jnp.zeros((3, 1)))
+    _, metrics = update(algorithm, state, batch)
+    surprise = 2 * (log_std + 0.5 * np.log(2.0 * np.pi))  # of two entries at their means
+    assert metrics["actor_loss"] == pytest.approx(surprise, rel=1e-4)
+
+
 @pytest.mark.parametrize("normalize", [True, False])
 def test_the_loss_of_a_goal_scales_it_as_the_observations_it_is_taken_from(
     normalize, toy, first_state

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from algos import core
 from algos.registry import TABLE1
 from bench import train
 from bench.train import EVAL, INIT, TRAIN, build, chunk_steps, stream
@@ -138,6 +139,23 @@ def test_metrics_are_means_over_the_chunk_for_each_seed(program_and_views):
     _, metrics = learn(*program_and_views, [0, 1, 2], [4])
     assert metrics
     assert all(value.shape == (3,) for value in metrics.values())
+
+
+def test_metrics_are_means_of_all_steps_whatever_the_blocks(monkeypatch):
+    # The metric at step t of the seed whose state is s is t + s.
+    phase = core.Phase(
+        num_steps=8,
+        view=lambda dataset: dataset,
+        sample=lambda key, view: view,
+        update=lambda state, batch, key, step: (state, {"t": step + state}),
+    )
+    run, keys, view = train._make_run(phase), stream([0, 1], TRAIN), jnp.zeros(4)
+    for limit in (1 << 20, 2 * 16 * 2):  # all eight steps at once, then two by two
+        monkeypatch.setattr(train, "_BATCHES_BYTES", limit)
+        assert run.block_steps(keys, view, 8) == (8 if limit > 1000 else 2)
+        _, metrics = run(jnp.array([0.0, 100.0]), keys, view, 4, 8)
+        # Steps 4 to 11.
+        np.testing.assert_allclose(metrics["t"], [7.5, 107.5])
 
 
 def test_streams_of_different_purposes_and_seeds_share_no_key():

@@ -114,6 +114,12 @@ def test_minus_one_makes_every_step_off_the_goal_cost_one():
     assert views.transitions(dataset, "minus_one").rewards.tolist() == [-1.0, 0.0, -1.0]
 
 
+def test_a_goal_is_worth_two_or_five_and_every_step_off_it_costs_as_much():
+    dataset = episodes([0.0, 1.0], [0.0])
+    assert views.transitions(dataset, "plus_minus_two").rewards.tolist() == [-2.0, 2.0, -2.0]
+    assert views.transitions(dataset, "plus_minus_five").rewards.tolist() == [-5.0, 5.0, -5.0]
+
+
 @pytest.mark.parametrize("transform", sorted(views.REWARD_TRANSFORMS))
 def test_transforms_leave_the_dataset_as_it_was(transform):
     dataset = episodes([1.0, 2.0], [5.0])
