@@ -281,13 +281,20 @@ def test_a_dataset_is_made_under_a_lock_of_its_own(monkeypatch):
 def test_a_dataset_that_another_process_makes_is_waited_for():
     make(WALKER, num_threads=1)
     (lock,) = locks()
-    made = []
+    target = dataset_folder(WALKER.dataset_id)
+    made, said = [], threading.Event()
+
+    def make_again():
+        made.append(make(WALKER, num_threads=1, report=lambda line: said.set()))
+
     with lock.open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        second = threading.Thread(target=lambda: made.append(make(WALKER, num_threads=1)))
+        moved = target.rename(target.with_name("aside"))
+        second = threading.Thread(target=make_again)
         second.start()
-        second.join(0.3)
-        assert made == []  # it would have been there at once
+        assert said.wait(60)
+        assert not target.exists()
+        moved.rename(target)  # as the first process does at its end
     second.join(60)
     assert made == [False]
 

@@ -120,7 +120,7 @@ def test_results_can_go_to_a_relative_folder_as_they_do_by_default(datasets, tmp
     arguments = ["grid", "--profile", "smoke", "--tasks", "hopper-medium", "--algorithms", "bc"]
     arguments += ["--workers", "1"]
     assert cli.main(arguments) == 0
-    assert list((tmp_path / "results" / "regenerated" / "smoke").iterdir())
+    assert list((tmp_path / "results" / "local" / "regenerated" / "smoke").iterdir())
 
 
 def test_a_failed_cell_is_reported_and_the_others_go_on(datasets, tmp_path, monkeypatch, capsys):

@@ -323,21 +323,22 @@ def test_a_damaged_dataset_is_answered_with_one_line(
 def test_the_hash_follows_every_file_and_its_name(folder, monkeypatch):
     write_maze(rewarded=((3,),))
     digest = lambda: minari.provenance(MAZE, 1.0)["hash"]
-    path = folder / UMAZE / "data" / "more.txt"
+    path = folder / UMAZE / "data" / "0" / "more.arrow"
+    path.parent.mkdir()
     digests = [digest()]
     path.write_text("one")
     digests.append(digest())
     path.write_text("two")  # as long as it was
     os.utime(path, ns=(path.stat().st_atime_ns, path.stat().st_mtime_ns + 1_000_000))
     digests.append(digest())
-    path.rename(path.with_name("other.txt"))
+    path.rename(path.with_name("other.arrow"))
     digests.append(digest())
     assert len(set(digests)) == 4
     # The order in which the system lists them does not count.
     listed = Path.rglob
     monkeypatch.setattr(Path, "rglob", lambda *args: sorted(listed(*args), reverse=True))
     assert digest() == digests[-1]
-    path.with_name("other.txt").unlink()
+    path.with_name("other.arrow").unlink()
     assert digest() == digests[0]
 
 
