@@ -222,10 +222,15 @@ def propose(audit: Audit, task: Task) -> Proposal | str:
 def without_row(dataset: str, environment: str | None) -> Task | None:
     """The task of a Minari dataset such as ``me/logs-v0`` that has no row yet; None of others.
 
+    A name without a namespace, such as ``logs-v0``, is one where an environment is named, for
+    D4RL's files are called like that too.
+
     Raises:
         InputError: the environment to score in is not named; or the dataset has a row.
     """
-    if "/" not in dataset:
+    published = dataset.rpartition("-v")[0] in TASKS
+    names_one = environment is not None and "-v" in environment and not published
+    if "/" not in dataset and not names_one:
         return None
     rows = [task.name for task in TASKS.values() if task.family == OWN and task.data == dataset]
     if rows:
@@ -239,10 +244,13 @@ def without_row(dataset: str, environment: str | None) -> Task | None:
 
 
 def on_proposed_scale(audit: Audit, task: Task) -> tuple[Task, Audit]:
-    """A task without a row and its audit, on the scale that the audit proposes, if it does."""
+    """A task without a row and its audit, on the scale that the audit proposes.
+
+    Where it proposes none there are no scores.
+    """
     proposed = propose(audit, task)
     if isinstance(proposed, str):
-        return task, audit
+        return task, {name: value for name, value in audit.items() if name != "scores"}
     references = (proposed.low, proposed.high)
     returns = audit["returns"]
     scaled = normalized_score(np.array(list(returns.values())), references).tolist()
@@ -254,26 +262,31 @@ def conclusions(audit: Audit, task: Task) -> Audit:
     """What follows from an audit, as what JSON can hold.
 
     Returns:
-        ``constant_reward``, None where rewards vary; ``remarks``; of own data ``baseline_scores``,
-        and ``references``: the parts of a `Proposal`, or under ``none`` why there is none.
+        ``constant_reward``, None where rewards vary; ``remarks``; of own data ``baseline_scores``
+        if there is a scale, and ``references``: the parts of a `Proposal`, or under ``none`` why
+        there is none.
     """
-    found: Audit = {"constant_reward": constant_reward(audit), "remarks": remarks(audit, task)}
+    # Without a scale nothing is said that would need one.
+    has_scale = "scores" in audit
+    lines = remarks(audit, task) if has_scale or rewards_tell_nothing(audit) else []
+    found: Audit = {"constant_reward": constant_reward(audit), "remarks": lines}
     if "baselines" not in audit:
         return found
     proposed = propose(audit, task)
     known = {"none": proposed} if isinstance(proposed, str) else proposed._asdict()
-    return found | {"baseline_scores": scores(audit, task), "references": known}
+    shown = {"baseline_scores": scores(audit, task)} if has_scale else {}
+    return found | shown | {"references": known}
 
 
 def in_words(audit: Audit) -> list[str]:
     """The lines that end a printed audit, with its `conclusions`."""
     lines: list[str] = []
     if "baselines" in audit:
-        lines += [
-            f"{BASELINES[name]}: return {found['return']:.4g}, "
-            f"score {audit['baseline_scores'][name]:.1f}, {found['episodes']} episodes"
-            for name, found in audit["baselines"].items()
-        ]
+        on_scale = audit.get("baseline_scores", {})
+        for name, found in audit["baselines"].items():
+            score = f", score {on_scale[name]:.1f}" if name in on_scale else ""
+            line = f"{BASELINES[name]}: return {found['return']:.4g}{score}"
+            lines.append(f"{line}, {found['episodes']} episodes")
     lines += audit["remarks"]
     if "references" in audit:
         found = audit["references"]
