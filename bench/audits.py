@@ -121,7 +121,7 @@ def remarks(audit: Audit, task: Task) -> list[str]:
     highest = max(played, key=lambda name: played[name], default="")
     if highest and played[highest] > HIGH:
         line = (
-            f"a policy that looks at nothing ({BASELINES[highest]}) scores {played[highest]:.1f} "
+            f"a policy that looks at nothing ({BASELINES[highest]}) scores {played[highest]:z.1f} "
             "on this scale, so that a high score need not be learned; "
             f"rl-or-bc audit {task.name} proposes references."
         )
@@ -129,8 +129,8 @@ def remarks(audit: Audit, task: Task) -> list[str]:
     if is_near_expert(audit, task):
         mean, top = _data_scores(audit, task)
         line = (
-            f"the data are near-expert, for their episodes score {mean:.1f} on average and the "
-            f"best tenth more than {top:.1f}. Imitation is expected to do as well as offline RL, "
+            f"the data are near-expert, for their episodes score {mean:z.1f} on average and the "
+            f"best tenth more than {top:z.1f}. Imitation is expected to do as well as offline RL, "
             "and an offline RL method below it need not be a mistake."
         )
         return [f"{task.name}: {line}"]
@@ -284,7 +284,7 @@ def in_words(audit: Audit) -> list[str]:
     if "baselines" in audit:
         on_scale = audit.get("baseline_scores", {})
         for name, found in audit["baselines"].items():
-            score = f", score {on_scale[name]:.1f}" if name in on_scale else ""
+            score = f", score {on_scale[name]:z.1f}" if name in on_scale else ""
             line = f"{BASELINES[name]}: return {found['return']:.4g}{score}"
             lines.append(f"{line}, {found['episodes']} episodes")
     lines += audit["remarks"]
@@ -324,7 +324,7 @@ def rows(audited: Sequence[Audited]) -> pd.DataFrame:
 def beside(audited: Sequence[Audited]) -> list[tuple[str, list[str]]]:
     """Each task of own data with the scores of the ``baselines``, in their order."""
     found = [(task.name, scores(audit, task)) for task, audit, _ in audited if "baselines" in audit]
-    return [(name, [f"{score:.1f}" for score in of.values()]) for name, of in found]
+    return [(name, [f"{score:z.1f}" for score in of.values()]) for name, of in found]
 
 
 def sentences(audited: Sequence[Audited]) -> list[str]:

@@ -496,7 +496,7 @@ def _audit(args: AuditArgs) -> int:
     _print_table(("what", ""), rows)
     for name in ("episode_lengths", "returns", "scores"):
         if name in found:
-            spread = ", ".join(f"{key} {value:.1f}" for key, value in found[name].items())
+            spread = ", ".join(f"{key} {value:z.1f}" for key, value in found[name].items())
             print(screen.fill(f"{name}: {spread}", indent="  "))
     edges, counts = found["rewards"]["edges"], found["rewards"]["counts"]
     rewards = f"rewards: {edges[0]:.3g} to {edges[-1]:.3g}, in ten equal steps {counts}"
@@ -874,7 +874,7 @@ def _print_scores(folder: Path, summary: Any, columns: Any) -> None:
 
 
 def _print_table(header: tuple[str, ...], rows: Sequence[tuple[Any, ...]]) -> None:
-    texts = [[f"{x:.1f}" if isinstance(x, float) else str(x) for x in row] for row in rows]
+    texts = [[f"{x:z.1f}" if isinstance(x, float) else str(x) for x in row] for row in rows]
     numeric = [
         index
         for index in range(len(header))
