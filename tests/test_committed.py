@@ -1,5 +1,6 @@
 """What the repository says of itself: committed tables, README, behaviour policies."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -100,3 +101,10 @@ def test_the_policies_take_less_than_ten_megabytes():
     files = list(policy.POLICY_FOLDER.glob("*.npz"))
     assert files
     assert sum(path.stat().st_size for path in files) < 10e6
+
+
+def test_documents_name_tests_that_are_there():
+    for document in ("README.md", "CONTRIBUTING.md", "tests/hostile.md"):
+        named = re.findall(r"\btest_\w+\.py\b", (ROOT / document).read_text())
+        assert named
+        assert [name for name in named if not (ROOT / "tests" / name).is_file()] == []
