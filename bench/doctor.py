@@ -21,6 +21,7 @@ import numpy as np
 from algos.registry import get_algorithm
 from bench import devices
 from bench.cell import PACKAGES
+from bench.evaluate import describe
 from bench.profiles import PROFILES
 from bench.train import EVAL, INIT, TRAIN, build, stream
 from envs import toy
@@ -72,8 +73,7 @@ def _look(what: str, look: Callable[[], Finding]) -> Finding:
     except InputError as error:
         return Finding(WRONG, what, str(error))
     except Exception as error:
-        lines = str(error).strip().splitlines() or [""]
-        return Finding(WRONG, what, f"{type(error).__name__}: {lines[0][:200]}")
+        return Finding(WRONG, what, describe(error))
 
 
 def _python() -> Finding:

@@ -139,8 +139,7 @@ def figures(found: Results) -> dict[str, Figure]:
     for family, points in panels.items():
         drawn[f"dichotomy-{family}"] = plots.dichotomy({family: points})
     for task in own_tasks(found):
-        title = task if len(task) <= 36 else f"{task[:35]}…"  # what there is room for
-        drawn[f"own-{task}"] = plots.dichotomy({title: _own_points(found, task)})
+        drawn[f"own-{task}"] = plots.dichotomy({task: _own_points(found, task)})
     for family, scores in families.items():
         lines = [_profile(looks[a], matrix) for a, matrix in scores.items()]
         labels = ("score", "share of runs above it")

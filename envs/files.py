@@ -38,7 +38,7 @@ CANNOT_WRITE = (
 )
 _NO_PERMISSION = (errno.EACCES, errno.EROFS, errno.EPERM)
 # What flock says on a file system that has no locks, such as Lustre or NFS without a lock service.
-_NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
+NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
 
 Report = Callable[[str], None]
 
@@ -250,7 +250,7 @@ def acquire(
         report(f"{name} is being written by another process; waiting for it")
         fcntl.flock(number, how)
     except OSError as error:
-        if error.errno not in _NO_LOCKS:
+        if error.errno not in NO_LOCKS:
             raise
         device = os.fstat(number).st_dev
         if device not in _noted and how == fcntl.LOCK_EX:

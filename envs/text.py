@@ -38,6 +38,11 @@ def for_terminal(text: str) -> str:
     return f"{line[:half].rsplit(' ', 1)[0]} ... {line[-half:].split(' ', 1)[-1]}"
 
 
+def reason_of(error: BaseException) -> str:
+    """What ``error`` says, in one line, or its type where it says nothing."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
 def _visible(character: str) -> str:
     # Spaces of other widths than the usual one are not "printable" to Python, but do no harm.
     shown = character.isprintable() or unicodedata.category(character) == "Zs"

@@ -8,7 +8,6 @@ read. Nothing of that kind is followed.
 from __future__ import annotations
 
 import contextlib
-import errno
 import math
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +15,7 @@ from pathlib import Path
 import h5py
 
 from envs.datasets.reading import Unreadable, file_size, reading, require_memory
+from envs.files import NO_LOCKS
 from envs.types import Array
 
 NUMBERS = "bfiu"  # kinds of numpy types: boolean, floating, signed, unsigned
@@ -40,7 +40,7 @@ def _opened(path: Path) -> h5py.File:
         return h5py.File(path, "r")
     except OSError as error:
         # A file system without locks is no reason not to read.
-        if error.errno not in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP):
+        if error.errno not in NO_LOCKS:
             raise
         return h5py.File(path, "r", locking=False)
 

@@ -43,6 +43,7 @@ from envs.datasets.narrow import Narrowing
 from envs.datasets.reading import Unreadable, readable
 from envs.datasets.regenerated import dataset_folder, flatten
 from envs.registry import TASKS, Task, World, world
+from envs.text import reason_of
 from envs.types import Array, Dataset, EnvSpec, InputError
 
 REMOTE_VARIABLE = "MINARI_REMOTE"  # Minari's own
@@ -169,10 +170,9 @@ def _download(dataset_id: str, target: Path, mirror: str | None) -> None:
                 raise InputError(f"Minari's server has no {dataset_id}")
         # Any of its three clients may fail in ways of its own; all mean that it is not there.
         except Exception as error:
-            reason = " ".join(str(error).split()) or type(error).__name__
             raise InputError(
-                f"{dataset_id} cannot be downloaded ({reason}); name another server with --mirror "
-                f"or ${REMOTE_VARIABLE}, or put the dataset at {target}"
+                f"{dataset_id} cannot be downloaded ({reason_of(error)}); name another server with "
+                f"--mirror or ${REMOTE_VARIABLE}, or put the dataset at {target}"
             ) from None
         finally:
             for name, value in saved.items():

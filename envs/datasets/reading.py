@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from envs.text import reason_of
 from envs.types import InputError
 
 _MOST_JSON = 100_000_000  # bytes; the bounds of an image of 1,000 x 1,000 x 3 pixels are fewer
@@ -114,7 +115,7 @@ def require_memory(num_bytes: int) -> None:
 
 def _explain(error: Exception) -> Unreadable:
     """The reason behind what h5py, pyarrow, numpy, json or the system raised."""
-    text = " ".join(str(error).split()) or type(error).__name__
+    text = reason_of(error)
     if isinstance(error, MemoryError):
         return Unreadable("it does not fit into memory")
     if isinstance(error, RecursionError):

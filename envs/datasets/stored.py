@@ -26,6 +26,7 @@ from gymnasium import spaces
 
 from envs.datasets import hdf5
 from envs.datasets.reading import Unreadable, file_size, read_json, reading, require_memory
+from envs.text import reason_of
 from envs.types import Array
 
 HDF5_FILE = "main_data.hdf5"
@@ -126,8 +127,9 @@ def _stated_spaces(metadata: dict[str, Any]) -> dict[str, spaces.Space]:
             _require_sizes(description)
             found[name] = minari.serialization.deserialize_space(description)
         except Exception as error:  # whatever gymnasium's spaces raise at what they are given
-            reason = " ".join(str(error).split()) or type(error).__name__
-            raise Unreadable(f"its {name} cannot be read: {reason}", damaged=True) from None
+            raise Unreadable(
+                f"its {name} cannot be read: {reason_of(error)}", damaged=True
+            ) from None
     return found
 
 
