@@ -13,6 +13,9 @@ import pandas as pd
 from envs.files import Report, locked, open_regular, read_json, write_json, write_text
 from envs.types import InputError
 
+# With pyarrow pandas would keep text in Arrow's form, which refuses half a surrogate pair.
+pd.set_option("mode.string_storage", "python")
+
 # One row per episode played.
 SCORE_COLUMNS = ("task", "algorithm", "seed", "step", "episode", "return", "length")
 # Where a maze's episode went: one row per point of it that is kept, x and y in metres.
