@@ -121,7 +121,7 @@ def remarks(audit: Audit, task: Task) -> list[str]:
     highest = max(played, key=lambda name: played[name], default="")
     if highest and played[highest] > HIGH:
         line = (
-            f"a policy that looks at nothing ({BASELINES[highest]}) scores {played[highest]:.1f} "
+            f"a policy that looks at nothing ({BASELINES[highest]}) scores {played[highest]:z.1f} "
             "on this scale, so that a high score need not be learned; "
             f"rl-or-bc audit {task.name} proposes references."
         )
@@ -129,8 +129,8 @@ def remarks(audit: Audit, task: Task) -> list[str]:
     if is_near_expert(audit, task):
         mean, top = _data_scores(audit, task)
         line = (
-            f"the data are near-expert, for their episodes score {mean:.1f} on average and the "
-            f"best tenth more than {top:.1f}. Imitation is expected to do as well as offline RL, "
+            f"the data are near-expert, for their episodes score {mean:z.1f} on average and the "
+            f"best tenth more than {top:z.1f}. Imitation is expected to do as well as offline RL, "
             "and an offline RL method below it need not be a mistake."
         )
         return [f"{task.name}: {line}"]
@@ -222,10 +222,15 @@ def propose(audit: Audit, task: Task) -> Proposal | str:
 def without_row(dataset: str, environment: str | None) -> Task | None:
     """The task of a Minari dataset such as ``me/logs-v0`` that has no row yet; None of others.
 
+    A name without a namespace, such as ``logs-v0``, is one where an environment is named, for
+    D4RL's files are called like that too.
+
     Raises:
         InputError: the environment to score in is not named; or the dataset has a row.
     """
-    if "/" not in dataset:
+    published = dataset.rpartition("-v")[0] in TASKS
+    names_one = environment is not None and "-v" in environment and not published
+    if "/" not in dataset and not names_one:
         return None
     rows = [task.name for task in TASKS.values() if task.family == OWN and task.data == dataset]
     if rows:
@@ -239,10 +244,13 @@ def without_row(dataset: str, environment: str | None) -> Task | None:
 
 
 def on_proposed_scale(audit: Audit, task: Task) -> tuple[Task, Audit]:
-    """A task without a row and its audit, on the scale that the audit proposes, if it does."""
+    """A task without a row and its audit, on the scale that the audit proposes.
+
+    Where it proposes none there are no scores.
+    """
     proposed = propose(audit, task)
     if isinstance(proposed, str):
-        return task, audit
+        return task, {name: value for name, value in audit.items() if name != "scores"}
     references = (proposed.low, proposed.high)
     returns = audit["returns"]
     scaled = normalized_score(np.array(list(returns.values())), references).tolist()
@@ -254,26 +262,31 @@ def conclusions(audit: Audit, task: Task) -> Audit:
     """What follows from an audit, as what JSON can hold.
 
     Returns:
-        ``constant_reward``, None where rewards vary; ``remarks``; of own data ``baseline_scores``,
-        and ``references``: the parts of a `Proposal`, or under ``none`` why there is none.
+        ``constant_reward``, None where rewards vary; ``remarks``; of own data ``baseline_scores``
+        if there is a scale, and ``references``: the parts of a `Proposal`, or under ``none`` why
+        there is none.
     """
-    found: Audit = {"constant_reward": constant_reward(audit), "remarks": remarks(audit, task)}
+    # Without a scale nothing is said that would need one.
+    has_scale = "scores" in audit
+    lines = remarks(audit, task) if has_scale or rewards_tell_nothing(audit) else []
+    found: Audit = {"constant_reward": constant_reward(audit), "remarks": lines}
     if "baselines" not in audit:
         return found
     proposed = propose(audit, task)
     known = {"none": proposed} if isinstance(proposed, str) else proposed._asdict()
-    return found | {"baseline_scores": scores(audit, task), "references": known}
+    shown = {"baseline_scores": scores(audit, task)} if has_scale else {}
+    return found | shown | {"references": known}
 
 
 def in_words(audit: Audit) -> list[str]:
     """The lines that end a printed audit, with its `conclusions`."""
     lines: list[str] = []
     if "baselines" in audit:
-        lines += [
-            f"{BASELINES[name]}: return {found['return']:.4g}, "
-            f"score {audit['baseline_scores'][name]:.1f}, {found['episodes']} episodes"
-            for name, found in audit["baselines"].items()
-        ]
+        on_scale = audit.get("baseline_scores", {})
+        for name, found in audit["baselines"].items():
+            score = f", score {on_scale[name]:z.1f}" if name in on_scale else ""
+            line = f"{BASELINES[name]}: return {found['return']:.4g}{score}"
+            lines.append(f"{line}, {found['episodes']} episodes")
     lines += audit["remarks"]
     if "references" in audit:
         found = audit["references"]
@@ -311,7 +324,7 @@ def rows(audited: Sequence[Audited]) -> pd.DataFrame:
 def beside(audited: Sequence[Audited]) -> list[tuple[str, list[str]]]:
     """Each task of own data with the scores of the ``baselines``, in their order."""
     found = [(task.name, scores(audit, task)) for task, audit, _ in audited if "baselines" in audit]
-    return [(name, [f"{score:.1f}" for score in of.values()]) for name, of in found]
+    return [(name, [f"{score:z.1f}" for score in of.values()]) for name, of in found]
 
 
 def sentences(audited: Sequence[Audited]) -> list[str]:

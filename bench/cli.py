@@ -280,10 +280,12 @@ def _dispatch(arguments: list[str]) -> int:
         for name, command in (group or COMMANDS).items():
             print(f"  {name:<10} {(command.arguments.__doc__ or '').splitlines()[0]}")
         print("\nrl-or-bc COMMAND --help lists a command's options.")
+        print("rl-or-bc --version prints the version.")
         return 0 if rest else EXIT_USAGE
     from envs.registry import unknown_name
 
-    raise unknown_name("command", " ".join(arguments[: 2 if group else 1]), group or COMMANDS)
+    known = group or [*COMMANDS, "--version"]
+    raise unknown_name("command", " ".join(arguments[: 2 if group else 1]), known)
 
 
 def _version() -> str:
@@ -315,6 +317,8 @@ def _parse_known(
     kind: Any, arguments: Sequence[str], prog: str, *, add_help: bool = True
 ) -> tuple[Any, list[str]]:
     """What ``arguments`` say, and those of them that ``kind`` does not have."""
+    if "" in arguments:  # an unset variable in a script; as a folder it would be the current one
+        raise InputError(f"an argument is empty; see: {prog} --help")
     helped = io.TextIOWrapper(io.BytesIO(), encoding=sys.stdout.encoding)
     complained = io.StringIO()
     try:
@@ -358,6 +362,8 @@ def _complaint(box: str) -> str:
 _COMPLAINTS = (
     (r"Missing value for argument '(\S+)'.*", r"\1 takes a value"),
     (r"Error parsing (\S+): no type matching (\S+) .* from \['(.*)'\].*", r"\1 takes \2, got '\3'"),
+    (r"Error parsing (\S+): invalid literal for int\(\).*: (.*)", r"\1 takes INT, got \2"),
+    (r"Error parsing (\S+): could not convert .* to float: (.*)", r"\1 takes FLOAT, got \2"),
     (r"Error parsing (\S+): (.*)", r"\1: \2"),
 )
 
@@ -369,7 +375,9 @@ def _unknown_argument(argument: str, parsed: Any, prog: str) -> InputError:
         return InputError(f"{argument!r} is one argument too many; see: {prog} --help")
     settings = getattr(parsed, "config", None)
     fields = [*dataclasses.fields(parsed), *(dataclasses.fields(settings) if settings else ())]
-    known = [_option(field.name) for field in fields if field.name != "config"]
+    # Annotations are text here; what is told by its place is no option.
+    named = [field for field in fields if "Positional" not in str(field.type)]
+    known = [_option(field.name) for field in named if field.name != "config"]
     return unknown_name("option", argument.partition("=")[0], known)
 
 
@@ -483,23 +491,30 @@ def _audit(args: AuditArgs) -> int:
         print(json.dumps(found, indent=1))
         return 0
     rows = [(name, value) for name, value in found.items() if not isinstance(value, dict | list)]
-    _print_table(("what", ""), [(name, f"{value}") for name, value in rows])
+    # What is constant of the rewards stands with them.
+    rows = [(name, f"{value}") for name, value in rows if name != "constant_reward"]
+    _print_table(("what", ""), rows)
     for name in ("episode_lengths", "returns", "scores"):
-        spread = ", ".join(f"{key} {value:.1f}" for key, value in found[name].items())
-        print(screen.fill(f"{name}: {spread}", indent="  "))
+        if name in found:
+            spread = ", ".join(f"{key} {value:z.1f}" for key, value in found[name].items())
+            print(screen.fill(f"{name}: {spread}", indent="  "))
     edges, counts = found["rewards"]["edges"], found["rewards"]["counts"]
     rewards = f"rewards: {edges[0]:.3g} to {edges[-1]:.3g}, in ten equal steps {counts}"
     if found["constant_reward"] is not None:
         rewards = f"rewards: {found['constant_reward']:.3g} in every row"
     print(screen.fill(rewards, indent="  "))
     for name in ("actions", "continuity", "replay"):
-        print(screen.fill(f"{name}: {json.dumps(found[name])}", indent="  "))
+        text = json.dumps(found[name])
+        if name == "replay" and not found[name]["rows"]:
+            text = "no row, for the environment cannot be put into the state of one"
+        print(screen.fill(f"{name}: {text}", indent="  "))
     for name, value in found["provenance"].items():
         if name not in ("recipe", "versions"):
             text = value if isinstance(value, str) else json.dumps(value)
             print(screen.fill(f"{name}: {text}", indent="  "))
     for line in audits.in_words(found):
-        print(for_terminal(line))  # unbroken, for one of them is to be pasted
+        # The row, which is indented, is to be pasted and so unbroken.
+        print(for_terminal(line) if line.startswith(" ") else screen.fill(line, indent="  "))
     return 0
 
 
@@ -526,13 +541,15 @@ def _train(arguments: list[str]) -> int:
             _parse(TrainArgs, ["--help"], prog)
         raise
 
-    from algos.registry import get_algorithm
+    from algos.registry import ALGORITHMS, get_algorithm
     from bench import cell, grid
     from bench.display import Bars
     from bench.interrupt import asked_to_stop
     from bench.profiles import get_profile
     from envs.datasets import resolve
 
+    if first.task in ALGORITHMS:
+        raise InputError(f"the algorithm comes first: {prog} {first.task} {first.algorithm}")
     task, source = resolve(first.task, first.source)
     profile = get_profile(first.profile)
     published = get_algorithm(first.algorithm).config(task.family)
@@ -857,7 +874,7 @@ def _print_scores(folder: Path, summary: Any, columns: Any) -> None:
 
 
 def _print_table(header: tuple[str, ...], rows: Sequence[tuple[Any, ...]]) -> None:
-    texts = [[f"{x:.1f}" if isinstance(x, float) else str(x) for x in row] for row in rows]
+    texts = [[f"{x:z.1f}" if isinstance(x, float) else str(x) for x in row] for row in rows]
     numeric = [
         index
         for index in range(len(header))

@@ -111,10 +111,10 @@ def texts(compared: pd.DataFrame) -> list[tuple[str, ...]]:
         (
             str(row.task),
             str(row.algorithm),
-            f"{row.mean:.1f}",
-            "one seed" if row.inside is None else f"{row.low:.1f} to {row.high:.1f}",
-            f"{row.published:.1f}",
-            f"{row.difference:+.1f}",
+            f"{row.mean:z.1f}",
+            "one seed" if row.inside is None else f"{row.low:z.1f} to {row.high:z.1f}",
+            f"{row.published:z.1f}",
+            f"{row.difference:+z.1f}",
             verdicts[row.inside],
             str(row.relation),
         )

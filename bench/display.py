@@ -113,7 +113,7 @@ class Bars:
     def scored(self, name: str, score: float) -> None:
         """Show the score of the running part ``name`` beside its bar."""
         if name in self._parts:
-            self._progress.update(self._parts[name].bar, score=f"{score:.1f}")
+            self._progress.update(self._parts[name].bar, score=f"{score:z.1f}")
 
     def finished(self, name: str, text: str) -> None:
         """Part ``name`` is done; ``text`` says with what result."""

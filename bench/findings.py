@@ -168,7 +168,7 @@ def _of_lead(
     generator = np.random.default_rng(report.SEED)
     runs, others = ([scores.runs[name] for name in names] for names in (ours, theirs))
     estimate = stats.lead(runs, others, generator)
-    text = f"{scores.title(one)} {mean:.1f}, {scores.title(two)} {other:.1f}"
+    text = f"{scores.title(one)} {mean:z.1f}, {scores.title(two)} {other:z.1f}"
 
     def verdict(more: int) -> Verdict:
         return judge(estimate.value, *estimate.interval(more))
@@ -375,7 +375,7 @@ def texts(found: report.Results) -> list[dict[str, str]]:
                 "claim": finding.claim,
                 "family": table.with_note(finding.family, finding.family),
                 "measured": finding.measured,
-                "value": f"{value:+.1f}" if "," in finding.measured else f"{value:.1f}",
+                "value": f"{value:+z.1f}" if "," in finding.measured else f"{value:z.1f}",
                 "interval": report.interval_text(low, high),
                 "holds": _VERDICTS[finding.holds] + (f": {finding.note}" if finding.note else ""),
             }

@@ -188,7 +188,7 @@ def summary_text(task: Task, rows: pd.DataFrame) -> str:
     """Mean and deviation over seeds of the last evaluation, as the table will show it."""
     by_seed = stats.last(stats.evaluations(rows, task.reference_returns))
     deviation = f" ± {by_seed.std(ddof=1):.1f}" if len(by_seed) > 1 else ""
-    return f"{by_seed.mean():.1f}{deviation}"
+    return f"{by_seed.mean():z.1f}{deviation}"
 
 
 def _record_failure(cell: Cell, results_folder: Path, error: Exception) -> str:

@@ -43,12 +43,12 @@ def _rows(found: Results, task: str) -> list[dict[str, str]]:
         lasts = stats.last(found.curves[task, algorithm])
         interval = report.interval_text(*stats.cell_interval(lasts))
         side = "rl" if column.style == "offline RL" else "bc"
-        score = f"{lasts.mean():.1f}"
+        score = f"{lasts.mean():z.1f}"
         rows.append({"title": column.title, "side": side, "score": score, "interval": interval})
     for audited in found.audited:
         if audited.task.name == task:
             for name, value in audits.scores(audited.audit, audited.task).items():
                 interval = f"{audited.audit['baselines'][name]['episodes']} episodes"
-                title, score = audits.BASELINES[name], f"{value:.1f}"
+                title, score = audits.BASELINES[name], f"{value:z.1f}"
                 rows.append({"title": title, "side": "", "score": score, "interval": interval})
     return rows

@@ -98,7 +98,7 @@ def _panels(
             (path[["x", "y"]].to_numpy(), bool(reached.loc[key]))
             for key, path in cell.groupby(keys)
         ]
-        score = f"{stats.last(curves[name]).mean():.0f}"
+        score = f"{stats.last(curves[name]).mean():z.0f}"
         panels.setdefault(task, []).append(Panel(columns[algorithm], score, paths))
     return panels
 
@@ -218,7 +218,7 @@ def _drawn(values: Array, ends: Any) -> Array:
 
 def interval_text(low: float, high: float, digits: int = 1) -> str:
     """An interval in words."""
-    return f"{low:.{digits}f} to {high:.{digits}f}" if np.isfinite(low) else "one seed"
+    return f"{low:z.{digits}f} to {high:z.{digits}f}" if np.isfinite(low) else "one seed"
 
 
 def _resample(matrix: Array) -> Array:
@@ -371,8 +371,8 @@ def _family(found: Results, family: str) -> dict[str, Any]:
             cell: Any = cells.get((task, algorithm))
             ours = None
             if cell is not None:
-                deviation = "" if np.isnan(cell.std) else f"{cell.std:.1f}"
-                ours = {"mean": f"{cell.mean:.1f}", "std": deviation, "score": f"{cell.mean:.3f}"}
+                deviation = "" if np.isnan(cell.std) else f"{cell.std:z.1f}"
+                ours = {"mean": f"{cell.mean:z.1f}", "std": deviation, "score": f"{cell.mean:.3f}"}
             row.append({"ours": ours, "published": _published(found, task, algorithm)})
         rows.append({"task": task, "cells": row})
     averages = []
@@ -381,7 +381,7 @@ def _family(found: Results, family: str) -> dict[str, Any]:
         complete = len(means) == len(tasks)
         averages.append(
             {
-                "mean": f"{np.mean(means):.1f}" if complete else "",
+                "mean": f"{np.mean(means):z.1f}" if complete else "",
                 "published": _published(found, f"{family} average", algorithm),
             }
         )
@@ -390,7 +390,7 @@ def _family(found: Results, family: str) -> dict[str, Any]:
 
 def _published(found: Results, name: str, algorithm: str) -> dict[str, str] | None:
     score = found.published.get((name, algorithm))
-    return None if score is None else {"score": f"{score[0]:.1f}", "version": score[1]}
+    return None if score is None else {"score": f"{score[0]:z.1f}", "version": score[1]}
 
 
 def _lead(found: Results, family: str, scores: dict[str, Array]) -> dict[str, Any]:
@@ -407,7 +407,7 @@ def _lead(found: Results, family: str, scores: dict[str, Array]) -> dict[str, An
                     "style": style,
                     "side": _side(column),
                     "title": column.title,
-                    "mean": f"{mean:.1f}",
+                    "mean": f"{mean:z.1f}",
                     "interval": interval_text(low, high),
                 }
             )
@@ -419,7 +419,7 @@ def _aggregates(found: Results, family: str, scores: dict[str, Array]) -> dict[s
     for algorithm, matrix in scores.items():
         cells = [_aggregate(statistic, matrix, family) for statistic in stats.AGGREGATES.values()]
         texts = [
-            {"value": f"{v:.1f}", "interval": interval_text(low, high)} for v, low, high in cells
+            {"value": f"{v:z.1f}", "interval": interval_text(low, high)} for v, low, high in cells
         ]
         column = found.columns[algorithm]
         rows.append({"title": column.title, "side": _side(column), "cells": texts})
@@ -495,7 +495,7 @@ def _details(found: Results, name: str, compared: pd.DataFrame) -> list[Any]:
     scores += [[f"seed {seed}", f"{score:.2f}"] for seed, score in seeds]
     mine = compared[(compared["task"] == task) & (compared["algorithm"] == algorithm)]
     printed = [
-        [row.source, f"{row.published:.1f}, {row.relation}, ours {row.difference:+.1f}"]
+        [row.source, f"{row.published:z.1f}, {row.relation}, ours {row.difference:+z.1f}"]
         for row in mine.itertuples()
     ]
     part = lambda key: found_part if isinstance(found_part := facts.get(key), dict) else {}

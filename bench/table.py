@@ -253,7 +253,7 @@ def render_text(
             styles.append("italic")
         for task in shown:
             ours = [cells.get((task, a)) for a in columns]
-            texts = ("-" if cell is None else f"{cell.mean:.1f}{_mark(cell)}" for cell in ours)
+            texts = ("-" if cell is None else f"{cell.mean:z.1f}{_mark(cell)}" for cell in ours)
             rows.append([task, *texts])
             styles.append("")
         if shown:
@@ -385,13 +385,13 @@ def _published_rows(
     texts = []
     for score in found:
         suffix = f" ({score[1]})" if score and score[1] != versions[0] else ""
-        texts.append(f"{score[0]:.1f}{suffix}" if score else "")
+        texts.append(f"{score[0]:z.1f}{suffix}" if score else "")
     return [Row("published", versions[0], family, tuple(texts))]
 
 
 def _average(row: Iterable[Any]) -> str:
     cells = list(row)
-    return "-" if None in cells else f"{np.mean([cell.mean for cell in cells]):.1f}"
+    return "-" if None in cells else f"{np.mean([cell.mean for cell in cells]):z.1f}"
 
 
 def notes(summary: pd.DataFrame, columns: dict[str, Column]) -> list[str]:
@@ -447,8 +447,8 @@ def differences(summary: pd.DataFrame) -> list[str]:
 def _text(cell: Any) -> str:
     if cell is None:
         return "-"
-    deviation = "" if np.isnan(cell.std) else f" ± {cell.std:.1f}"
-    return f"{cell.mean:.1f}{deviation}{_mark(cell)}"
+    deviation = "" if np.isnan(cell.std) else f" ± {cell.std:z.1f}"
+    return f"{cell.mean:z.1f}{deviation}{_mark(cell)}"
 
 
 def _mark(cell: Any) -> str:

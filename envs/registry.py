@@ -7,6 +7,7 @@ import dataclasses
 import difflib
 import functools
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple, TypeVar
 
@@ -153,8 +154,13 @@ def _own(dataset_id: str, gymnasium_id: str, reference_returns: tuple[float, flo
     """Data that a user brings: a Minari dataset, the environment to score in, scores 0 and 100.
 
     Raises:
-        InputError: the returns are no numbers, or the second is not above the first.
+        InputError: the dataset's name has no version, the returns are no numbers, or the second is
+            not above the first.
     """
+    if not re.fullmatch(r".+-v\d+", dataset_id):
+        raise InputError(
+            f"{dataset_id} is no name of a Minari dataset: it ends in a version, as me/logs-v0 does"
+        )
     low, high = reference_returns
     if not -math.inf < low < high < math.inf:
         raise InputError(
@@ -235,7 +241,8 @@ def look_up(kind: str, name: str, table: Mapping[str, Entry]) -> Entry:
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> InputError:
     """The error for a name that is not among ``known``, with the near miss or the whole list."""
     known = list(known)
-    near = difflib.get_close_matches(name, known, n=1)
+    near = [other for other in known if other.lower() == name.lower()]
+    near = near or difflib.get_close_matches(name, known, n=1)
     hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
     return InputError(f"unknown {kind} {name!r}; {hint}")
 

@@ -96,8 +96,20 @@ def test_list_names_what_there_is(what, found, capsys):
         (["grid", "--profile"], "--profile takes a value; see: rl-or-bc grid --help"),
         (["grid", "--num-seeds", "many"], "--num-seeds takes INT, got 'many'; see: rl-or-bc grid"),
         (["audit", "hopper-medium", "--scale", "x"], "--scale takes FLOAT, got 'x'"),
-        (["train", "iql", "hopper-medium", "--polyak", "x"], "--polyak: could not convert string"),
+        (["train", "iql", "hopper-medium", "--polyak", "x"], "--polyak takes FLOAT, got 'x'; see"),
+        (
+            ["train", "iql", "hopper-medium", "--num-steps", "1e5"],
+            "--num-steps takes INT, got '1e5'",
+        ),
+        (["train", "hopper-medium", "iql"], "algorithm comes first: rl-or-bc train iql hopper-med"),
+        (["grid", "--algorithms", "IQL"], "unknown algorithm 'IQL'; did you mean 'iql'?"),
+        (["report", "--plots", ""], "an argument is empty; see: rl-or-bc report --help"),
+        (["--vesrion"], "did you mean '--version'?"),
+        (["audit", "logs-v0", "--environment", "Pendulum-v1"], "dataset logs-v0 is not in "),
+        (["audit", "hopper-medium-v2", "--environment", "Hopper-v4"], "data fetch hopper-medium"),
+        (["audit", "me/logs", "--environment", "Pendulum-v1"], "ends in a version, as me/logs-v0"),
         (["data", "mak"], "unknown command 'data mak'; did you mean 'data make'?"),
+        (["train", "bc", "hopper-medium", "--zz", "1"], "known: --profile, --source"),
     ],
 )
 def test_a_mistake_is_answered_with_one_line_and_status_2(
@@ -109,6 +121,7 @@ def test_a_mistake_is_answered_with_one_line_and_status_2(
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1
+    assert "fetch  " not in error  # a command without its name
     assert not (tmp_path / "results").exists()
 
 

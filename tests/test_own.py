@@ -239,7 +239,7 @@ def test_data_of_another_environment_are_doubted_and_of_none_are_not():
         assert own.provenance(row, 1.0)["doubts"] == []
 
 
-def test_missing_and_damaged_data_are_one_line():
+def test_missing_and_damaged_data_are_one_line(row):
     with pytest.raises(InputError, match="data fetch me-reach --source own"):
         own.read(TASK, 1.0)
     write()
@@ -419,6 +419,7 @@ def test_rewards_that_never_vary_are_said_to_leave_nothing_to_offline_rl(grid, c
         assert f"{line} Offline RL does not apply" in " ".join(text.split())
     assert cli.main(["audit", TASK.name]) == 0
     shown = capsys.readouterr().out
+    shown = " ".join(shown.split())
     assert line in shown
     assert "rewards: 0 in every row" in shown
     assert "none can be proposed, for the rewards of the logs never vary" in shown
@@ -447,6 +448,17 @@ def test_references_are_proposed_for_data_without_a_row(row, monkeypatch, capsys
     monkeypatch.setitem(registry.TASKS, task.name, task)
     assert cli.main(["audit", "Me/New-v0", "--environment", "Reach-v0"]) == 2
     assert "has a row; run: rl-or-bc audit me-new" in capsys.readouterr().err
+
+
+def test_without_a_scale_no_score_is_told(row, capsys):
+    write("Me/Flat-v0", actions=np.tile([0.0, -2.0], (STEPS, 1)))
+    assert cli.main(["audit", "Me/Flat-v0", "--environment", "Reach-v0"]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "references: none can be proposed, for the rewards of the logs never vary" in shown
+    assert "me-flat: every reward of the data is 0" in shown
+    assert "random actions: return" in shown
+    assert "score " not in shown
+    assert "scores:" not in shown
 
 
 def test_doing_nothing_in_reacher_is_said_to_score_high_and_proposed_as_0():

@@ -190,6 +190,14 @@ def test_the_text_table_has_every_number_whole_in_blocks_that_fit(mean, width, c
     assert blocks == {40: 13, 80: 2, 120: 1}[width] if mean == 100.0 and width > 40 else blocks > 1
 
 
+def test_a_score_that_rounds_to_zero_has_no_sign(capsys):
+    summary, columns = everything(["BC"], -0.04)
+    screen.show(table.render_text(summary, columns))
+    shown = capsys.readouterr().out + table.render_markdown(summary, columns, {})
+    assert "0.0" in shown
+    assert "-0.0" not in shown
+
+
 def test_columns_are_in_the_registrys_order_where_the_first_task_lacks_some():
     order = lambda cells: table.in_order(pd.DataFrame(cells, columns=["task", "algorithm"]))
     cells = [("a", "iql"), ("a", "rwr"), ("b", "bc"), ("b", "dt"), ("b", "iql"), ("c", "bc")]

@@ -49,7 +49,9 @@ def provenance(task: Task, scale: float) -> dict[str, Any]:
         InputError: the dataset is missing or half written.
     """
     del scale
-    missing = f"write it with Minari, or run: rl-or-bc data fetch {task.name} --source own"
+    missing = "write it with Minari"
+    if task.name in TASKS:  # without a row there is no name to fetch it by
+        missing += f", or run: rl-or-bc data fetch {task.name} --source own"
     metadata = read_metadata(task.data, missing, _FIX)
     return {
         "dataset_id": task.data,
