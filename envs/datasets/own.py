@@ -101,17 +101,35 @@ def read(task: Task, scale: float) -> tuple[Dataset, dict[str, Any]]:
         def observed(observations: Any) -> Array:
             try:
                 return lanes.flatten(observations)
-            except ValueError as error:
+            # gymnasium's spaces answer what is not theirs with errors of any type.
+            except Exception as error:
                 raise Unreadable(f"{error}; is it the data of {task.gymnasium_id}?") from None
 
         found = episodes(task.data, observed, played.unscale, lanes.spec, _FIX)
         dataset = flatten(found)
         played.require_choice()
+        _require_whole_episodes(task, dataset)
     finally:
         lanes.close()
     check(dataset, lanes.spec, task.data)
-    lanes.close()
     return dataset, facts
+
+
+def _require_whole_episodes(task: Task, dataset: Dataset) -> None:
+    """Refuse several episodes written as one: a reset would pass for a step.
+
+    Raises:
+        InputError: naming the episode and the step.
+    """
+    ended = np.flatnonzero(dataset.terminations | dataset.truncations)
+    early = np.setdiff1d(ended, dataset.episode_ends)
+    if len(early):
+        episode = int(np.searchsorted(dataset.episode_ends, early[0]))
+        step = early[0] - dataset.episode_starts[episode]
+        raise InputError(
+            f"{task.data}: the episode of row {early[0]} goes on after it ended at step {step}; "
+            "write what follows an end as an episode of its own"
+        )
 
 
 class _Played:
