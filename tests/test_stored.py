@@ -297,9 +297,8 @@ def test_an_episode_folder_that_is_a_link_is_refused(tmp_path):
 def test_an_arrow_episode_without_an_observation_is_refused():
     [path] = (dial.save(stored_as="arrow") / "1").glob("*.arrow")
     found = pyarrow.dataset.dataset(str(path), format="arrow").to_table()
-    with pyarrow.OSFile(str(path), "wb") as file:
-        with pyarrow.ipc.new_file(file, found.schema) as writer:
-            writer.write_table(found.slice(0, 0))
+    with pyarrow.ipc.new_file(str(path), found.schema) as writer:
+        writer.write_table(found.slice(0, 0))
     assert "episode 1 has no observation" in refusal()
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from envs.datasets import stored
 from envs.datasets.checks import check
-from envs.datasets.collected_in import Scorer, describe, differences
+from envs.datasets.collected_in import Scorer, describe, differences, what_counts
 from envs.datasets.download import Progress
 from envs.datasets.minari import data_hash, download, episodes, read_metadata
 from envs.datasets.reading import Unreadable, readable
@@ -45,33 +45,39 @@ def scored_in(task: Task, version: str) -> World:
 def provenance(task: Task, scale: float) -> dict[str, Any]:
     """What the task's data are; ``doubts`` if they say they are of another environment.
 
+    ``scored_in`` has what an environment's id leaves open; see ``collected_in.what_counts``.
+
     Raises:
         InputError: the dataset is missing or half written.
     """
     del scale
     missing = f"write it with Minari, or run: rl-or-bc data fetch {task.name} --source own"
     metadata = read_metadata(task.data, missing, _FIX)
+    expected = task.gymnasium_id.rpartition(":")[2]  # without the module that registers it
+    registered = repr(gymnasium.envs.registration.registry.get(expected))
+    try:
+        scorer = _scorer(task.environment, registered)
+    except EnvironmentFault:
+        scorer = None  # which is said where it is to be scored in it
     return {
         "dataset_id": task.data,
         "source": "own",
         "hash": data_hash(task.data),
-        "doubts": _doubts(task, metadata),
+        "scored_in": {} if scorer is None else what_counts(scorer),
+        "doubts": _doubts(task, metadata, expected, scorer),
     }
 
 
-def _doubts(task: Task, metadata: dict[str, Any]) -> list[str]:
-    expected = task.gymnasium_id.rpartition(":")[2]  # without the module that registers it
+def _doubts(
+    task: Task, metadata: dict[str, Any], expected: str, scorer: Scorer | None
+) -> list[str]:
     with readable(f"dataset {task.data}", _FIX):
         theirs = stored.read_spec(metadata)
         found = theirs.get("id", expected)
         if found != expected:
             return [f"{task.data} was collected in {found}, and is scored in {expected}"]
-        try:
-            scorer = _scorer(
-                task.environment, repr(gymnasium.envs.registration.registry.get(expected))
-            )
-        except EnvironmentFault:
-            return []  # which is said where it is to be scored in it
+        if scorer is None:
+            return []
         spaces = stored.read_spaces(dataset_folder(task.data) / "data", metadata)
         lines = differences(theirs, spaces, scorer)
     how = f"was collected in another {expected} than it is scored in"
