@@ -7,9 +7,13 @@ of every file: orbax finds a file that is cut, but not always one whose bytes ha
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
 import logging
+import os
+import re
+import sys
+import threading
+import traceback
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
@@ -25,11 +29,14 @@ from envs.types import InputError
 KEPT = 2  # the newest, and the one before in case the newest cannot be read
 FORMAT = 1  # rises when older checkpoints can no longer be gone on from
 
-# Room that is asked for before orbax writes, whose threads report a full disk in dozens of lines
-# that nobody can catch: what the arrays take, and what it adds to each and to all of them.
+# Room that is asked for before orbax writes: what the arrays take, and what it adds to each and to
+# all of them.
 _BYTES_PER_ARRAY, _BYTES_MORE = 1 << 10, 64 << 10
+# How tensorstore and Python name the system's reason.
+_REASON = re.compile(r"os_error_code='(\d+)'|\[Errno (\d+)\]")
 
-logging.getLogger("absl").setLevel(logging.ERROR)  # orbax reports every file it writes
+# Orbax reports every file it writes, and each of its threads reports what `save` raises.
+logging.getLogger("absl").setLevel(logging.CRITICAL)
 
 
 def save(folder: Path, states: core.State, phase: int, step: int) -> None:
@@ -87,13 +94,28 @@ def keep(folder: Path, copy: Path) -> None:
 
 
 def _write(path: Path, states: core.State) -> None:
-    """Write ``states`` to the folder ``path``; a disk that filled up meanwhile is an OSError."""
+    """Write ``states`` to the folder ``path``.
+
+    Raises:
+        OSError: it cannot be written, although there was room for it before.
+    """
+    usual = sys.unraisablehook
+    # Where it fails, tensorstore's threads end later than orbax and print an error each.
+    sys.unraisablehook = lambda error: usual(error) if _is_main_thread() else None
     try:
         orbax.save(path.absolute(), states)  # it takes absolute paths only
+        sys.unraisablehook = usual
     except Exception as error:  # orbax and tensorstore each raise their own
-        if "No space left" in str(error):
-            raise OSError(errno.ENOSPC, "No space left on device") from error
+        # One of its threads may have met the reason, and another no more than its consequences.
+        text = "".join(traceback.format_exception(error))
+        numbers = [int(one or other) for one, other in _REASON.findall(text)]
+        for number in filter(files.CANNOT_WRITE.__contains__, numbers):
+            raise OSError(number, os.strerror(number)) from error
         raise
+
+
+def _is_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()
 
 
 def _defect(path: Path, written_by: dict[str, Any]) -> str:

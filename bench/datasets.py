@@ -42,7 +42,7 @@ def make_all(recipes: Sequence[Recipe], overwrite: bool, display: Display) -> di
             made = make(recipe, overwrite=overwrite, progress=progress, report=display.note)
             display.finished(name, _outcome(recipe, made))
         return {}
-    with asked_to_stop() as asked, passed_on(display) as events:
+    with asked_to_stop() as heard, passed_on(display, heard) as (events, asked):
         stop, todo = Flag(), list(recipes)
         failures: dict[str, str] = {}
 

@@ -23,22 +23,33 @@ SPAWN = get_context("spawn")  # a forked JAX hangs
 
 
 @contextlib.contextmanager
-def passed_on(display: Display) -> Iterator[Connection]:
+def passed_on(display: Display, asked: Asked) -> Iterator[tuple[Connection, Asked]]:
     """A pipe from other processes: ``(method, *arguments)`` sent there is called on ``display``.
 
     All of them write into the one pipe. It needs no lock, which a process that is killed could take
     with it, for what is sent is short: the system writes it whole or not at all.
+
+    Args:
+        display: is told what is sent. What it raises, as where its output was closed, is raised at
+            the end.
+        asked: whether to stop.
+
+    Yields:
+        the pipe's end to send to, and whether to stop: ``asked``, or ``display`` has failed.
     """
     received, events = SPAWN.Pipe(duplex=False)
-    listener = threading.Thread(target=_tell, args=(received, display), daemon=True)
+    failures: list[BaseException] = []
+    listener = threading.Thread(target=_tell, args=(received, display, failures), daemon=True)
     listener.start()
     try:
-        yield events
+        yield events, lambda: bool(failures) or asked()
     finally:
         events.send(None)
         listener.join()
         received.close()
         events.close()
+        if failures:
+            raise failures[0]
 
 
 class Flag:
@@ -132,10 +143,15 @@ def settle() -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
-def _tell(received: Connection, display: Display) -> None:
+def _tell(received: Connection, display: Display, failures: list[BaseException]) -> None:
+    """Read on where ``display`` fails, for a pipe that is full stops whoever writes into it."""
     while (event := received.recv()) is not None:
         method, *arguments = event
-        getattr(display, method)(*arguments)
+        if not failures:
+            try:
+                getattr(display, method)(*arguments)
+            except BaseException as error:  # rich ends with SystemExit where its output was closed
+                failures.append(error)
 
 
 def _end_with_parent() -> None:

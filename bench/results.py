@@ -13,6 +13,9 @@ import pandas as pd
 from envs.files import Report, locked, open_regular, read_json, write_json, write_text
 from envs.types import InputError
 
+# With pyarrow pandas would keep text in Arrow's form, which refuses half a surrogate pair.
+pd.set_option("mode.string_storage", "python")
+
 # One row per episode played.
 SCORE_COLUMNS = ("task", "algorithm", "seed", "step", "episode", "return", "length")
 # Where a maze's episode went: one row per point of it that is kept, x and y in metres.
@@ -92,7 +95,17 @@ def read_provenance(path: Path) -> dict[str, Any]:
             raise InputError(f"{path} has no sound {wrong} for {name!r}; {fix}")
         if name != f"{facts['task']['name']}/{facts['algorithm']}":
             raise InputError(f"{path} has another cell's provenance for {name!r}; {fix}")
+        if not _is_sound(facts.get("dataset_provenance", {})):
+            raise InputError(f"{path} has no sound dataset_provenance for {name!r}; {fix}")
     return provenance
+
+
+def _is_sound(about_data: Any) -> bool:
+    """Whether what is read of data's provenance, where there is some, is of the types written."""
+    if not isinstance(about_data, dict) or not isinstance(about_data.get("scored_in", {}), dict):
+        return False
+    doubts = about_data.get("doubts", [])
+    return isinstance(doubts, list) and all(isinstance(doubt, str) for doubt in doubts)
 
 
 def _mismatch(value: Any, expected: Any) -> str:

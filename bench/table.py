@@ -44,13 +44,19 @@ TABLE_COLUMNS = (
     "doubts",
 )
 # What the summary has beside them: where a cell was scored, and its 0 and 100 when it was.
-SCORED_COLUMNS = ("environment", "reference_returns")
+SCORED_COLUMNS = (
+    *("environment", "reference_returns"),
+    *("class", "arguments", "wrappers", "time_limit"),  # see ``envs.datasets.collected_in``
+)
 # Columns of a task that differ in one of these are not to be compared; how a sentence says it.
 _DIFFERENCES = {
     "data_hash": "learned from different data",
     "environment": "were scored in different environments",
     "reference_returns": "were run with different reference returns",
+    "class": "were scored in environments of different classes",
+    "arguments": "were scored in environments with different arguments",
     "wrappers": "were scored in different wrappers",
+    "time_limit": "were scored with different time limits",
 }
 SCALED_SOURCE = "regenerated"  # the one whose data are collected in the size that is asked for
 DOUBT_MARK = "†"  # beside a score whose data the user insisted on
@@ -118,6 +124,8 @@ def summarize(rows: pd.DataFrame, provenance: dict[str, Any], profile: str) -> p
         except InputError as error:
             raise InputError(f"{name} has scores, but no row any more: {error}") from None
         settings = facts["settings"]
+        about_data = facts.get("dataset_provenance", {})
+        scored_in = about_data.get("scored_in", {})
         last = cell[cell["step"] == cell["step"].max()]
         counts = last.groupby("seed").size()
         expected = (len(settings["seeds"]), settings["num_episodes"])
@@ -140,11 +148,13 @@ def summarize(rows: pd.DataFrame, provenance: dict[str, Any], profile: str) -> p
                 facts["dataset"]["hash"],
                 profile,
                 facts["hash"],
-                "; ".join(facts.get("dataset_provenance", {}).get("doubts", [])),
+                "; ".join(about_data.get("doubts", [])),
                 *(
                     # A cell of an older version may not say, which is no difference.
                     str(part[key]) if key in part else None
-                    for part, key in ((facts, "environment"), (facts["task"], "reference_returns"))
+                    for part, key in zip(
+                        (facts, facts["task"], *[scored_in] * 4), SCORED_COLUMNS, strict=True
+                    )
                 ),
             )
         )

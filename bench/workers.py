@@ -70,8 +70,8 @@ def run(
     Raises:
         bench.cell.Interrupted: ``asked`` said so; no cell is running any more.
     """
-    with passed_on(display) as events:
-        yield from _run_all(planned, results_folder, display, num_workers, asked, events)
+    with passed_on(display, asked) as (events, stopping):
+        yield from _run_all(planned, results_folder, display, num_workers, stopping, events)
 
 
 def _run_all(

@@ -20,6 +20,9 @@ from envs.types import Array, EnvironmentFault, EnvSpec, InputError
 # From here on float64 does not tell whole numbers apart; such bounds stand for none.
 _WIDEST = 2.0**53
 _IMAGE_SIDE = 32  # pixels; Minari takes what is smaller for a grid world
+# Kinds of spaces that gymnasium flattens to a fixed count of numbers.
+_FIXED = (spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)
+_MOST_NUMBERS = 100_000  # of an observation; a number of 1,000,000 values is as many when flattened
 
 
 class GymnasiumLanes:
@@ -188,6 +191,7 @@ class ActionRange:
             and space.dtype is not None
             and space.is_bounded()
             and np.all(space.low < space.high)
+            and space.low.size
         ):
             raise InputError(
                 f"actions must be a Box with bounds, got {space}; wrap the environment"
@@ -262,10 +266,26 @@ def _size(space: Any) -> int:
     if not isinstance(space, spaces.Space):
         raise InputError(f"its observation_space is {space!r}, no space of gymnasium")
     require_no_images(space)
-    flat = spaces.flatten_space(space)
-    if not isinstance(flat, spaces.Box):
-        raise InputError(f"observations must be of a fixed size, got {space}; wrap the environment")
-    return int(flat.shape[0])
+    if not _is_fixed(space):
+        raise InputError(
+            f"observations must be of a fixed size, got {space}; wrap the environment so that it "
+            "shows numbers"
+        )
+    size = int(spaces.flatdim(space))
+    if not 0 < size <= _MOST_NUMBERS:
+        raise InputError(
+            f"observations hold {size:,} numbers, expected 1 to {_MOST_NUMBERS:,}; wrap the "
+            "environment so that it shows features"
+        )
+    return size
+
+
+def _is_fixed(space: spaces.Space) -> bool:
+    """Whether every observation is as many numbers; text and alternatives are none."""
+    if isinstance(space, (spaces.Dict, spaces.Tuple)):
+        parts = space.spaces.values() if isinstance(space, spaces.Dict) else space.spaces
+        return all(map(_is_fixed, parts))
+    return isinstance(space, _FIXED)
 
 
 def _time_limit(environment: gymnasium.Env, gymnasium_id: str) -> int:

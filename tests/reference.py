@@ -11,7 +11,9 @@ from pathlib import Path
 
 from bench import plots, report
 from bench.places import REFERENCE
+from bench.plots import Figure
 from envs import files
+from envs.registry import TASKS
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
@@ -33,21 +35,26 @@ def quoting(text: str) -> str:
     return re.sub(_BLOCK, fill, text, flags=re.DOTALL)
 
 
-def figures() -> dict[Path, str | bytes]:
-    """Each file of the figures that are shown, ``PROFILE-TASK``, and what belongs into it."""
-    files: dict[Path, str | bytes] = {}
-    for path in sorted(FIGURES.glob("*.svg")):
+def figures() -> dict[Path, Figure]:
+    """The figures that are shown, by the path of their SVG, ``PROFILE-TASK.svg``."""
+    shown = sorted(FIGURES.glob("*.svg"))
+    profiles = {path.stem.partition("-")[0] for path in shown}
+    found = {name: report.read(ROOT / REFERENCE / "regenerated" / name) for name in profiles}
+    figures = {}
+    for path in shown:
         profile, _, task = path.stem.partition("-")
-        drawn = report.figures(report.read(ROOT / REFERENCE / "regenerated" / profile))
-        name = f"tracks-{task}"
-        files[path] = plots.svg(drawn[name], name)
-        files[path.with_suffix(".png")] = plots.png(drawn[name])
-    return files
+        figures[path] = plots.tracks(TASKS[task].environment, found[profile].panels[task])
+    return figures
+
+
+def drawing(path: Path, figure: Figure) -> str:
+    """The SVG at ``path``."""
+    return plots.svg(figure, f"tracks-{path.stem.partition('-')[2]}")
 
 
 if __name__ == "__main__":
     files.write_text(README, quoting(README.read_text()))
-    for path, content in figures().items():
-        write = files.write_text if isinstance(content, str) else files.write_bytes
-        write(path, content)
+    for path, figure in figures().items():
+        files.write_text(path, drawing(path, figure))
+        files.write_bytes(path.with_suffix(".png"), plots.png(figure))
     sys.stdout.write(f"tables and figures of the committed results: {README}, {FIGURES}\n")

@@ -84,6 +84,16 @@ def test_a_value_that_is_not_finite_is_refused_by_row(toy, name, value):
     assert f"{name} row 13 is not finite (2 such rows); make or" in message(broken, spec)
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize(
+    ("name", "bound"), [("observations", 1e18), ("next_observations", 1e18), ("rewards", 1e12)]
+)
+def test_a_value_whose_square_or_sum_is_no_float32_is_refused_by_row(toy, name, bound, sign):
+    dataset, spec = toy
+    broken = changed(dataset, name, 13, sign * 1.1 * bound)
+    assert f"{name} row 13 is beyond {bound:g} (1 such rows)" in message(broken, spec)
+
+
 @pytest.mark.parametrize("value", [1.001, -1.001])
 def test_an_action_out_of_range_is_refused_by_row(toy, value):
     dataset, spec = toy

@@ -104,6 +104,22 @@ def test_our_own_wrappers_and_arguments_count_as_well(monkeypatch):
     ]
 
 
+def test_what_scores_is_kept_beside_the_id(monkeypatch):
+    dial.save()
+    assert own.provenance(dial.row(), 1.0)["scored_in"] == {
+        "class": "Dial",
+        "arguments": {"gain": 1.0, "observation_space": None, "action_space": None},
+        "wrappers": [],
+        "time_limit": dial.STEPS,
+    }
+    wrapped = TimeLimit(RescaleAction(make(gain=3.0, width=64), -1.0, 1.0), 3)
+    gymnasium.envs.registration.registry["Dial-v0"] = wrapped.spec
+    found = own.provenance(dial.row(), 1.0)["scored_in"]
+    assert (found["arguments"]["gain"], found["time_limit"]) == (3.0, 3)
+    assert "width" not in found["arguments"]
+    assert [wrapper["name"] for wrapper in found["wrappers"]] == ["RescaleAction"]
+
+
 def test_another_class_under_the_same_id_is_doubted(monkeypatch):
     dial.save(environment=make())
     folder_spec = {"id": "Dial-v0", "max_episode_steps": dial.STEPS, "kwargs": {}}

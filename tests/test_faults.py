@@ -366,6 +366,32 @@ def test_a_checkpoint_on_a_full_disk_is_one_line_with_several_workers(datasets, 
     assert not list(tmp_path.rglob("FAILED"))
 
 
+FILL_UP_AFTER_THE_QUESTION = """
+import sys
+from bench import cli
+from envs import files
+files.ask_for_room = lambda path, num_bytes: None
+sys.exit(cli.main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize("blocks", [16, 40])
+def test_a_disk_that_fills_up_while_orbax_writes_is_one_line_and_ends_the_grid(
+    datasets, tmp_path, blocks
+):
+    command = [sys.executable, "-c", FILL_UP_AFTER_THE_QUESTION, "grid", "--profile", "smoke"]
+    command += ["--tasks", "hopper-medium", "--algorithms", "iql", "bc", "--workers", "1"]
+    full = ["sh", "-c", f'ulimit -S -f {blocks}; exec "$@"', "sh", *command]
+    done = subprocess.run(
+        [*full, "--results", str(tmp_path)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert re.fullmatch(
+        r"error: cannot write \S+/checkpoint/0-100: File too large; [^\n]*\n", done.stderr
+    )
+    assert not list(tmp_path.rglob("FAILED"))
+
+
 def make_read_only(monkeypatch):
     """Nothing can be made, changed or removed any more, as on a disk mounted to be read."""
     opened = os.open

@@ -1,5 +1,6 @@
 """No traceback reaches a user, whatever is typed and whatever the files hold."""
 
+import contextlib
 import json
 
 import d4rl_files
@@ -16,6 +17,7 @@ from envs import datasets
 from envs.behaviour.recipes import Recipe
 from envs.datasets import d4rl, regenerated
 from envs.registry import get_task
+from envs.types import InputError
 
 HOPPER = get_task("hopper-medium")
 
@@ -179,6 +181,45 @@ def test_damaged_regenerated_datasets_are_refused_in_one_line(datasets, name, da
             regenerated.read(HOPPER, recipe.scale)
     finally:
         path.write_bytes(sound)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"hash": 7},
+        {"versions": 5},
+        {"reference_returns": None},
+        {"goals_reached_fraction": "x"},
+        {"flipped_fraction": [1]},
+    ],
+)
+def test_provenance_of_other_types_in_regenerated_data_is_one_line(datasets, changes):
+    with changed_provenance(changes) as recipe:
+        refusal = "is half written or was not made here; run: rl-or-bc data make"
+        with pytest.raises(InputError, match=refusal):
+            regenerated.provenance(HOPPER, recipe.scale)
+
+
+def test_regenerated_data_say_nothing_of_themselves_but_what_is_asked(datasets):
+    with changed_provenance({}) as recipe:
+        plain = regenerated.provenance(HOPPER, recipe.scale)
+    for changes in ({"doubts": 5}, {"dataset_id": ["x"]}, {"scale": "x"}, {"source": 5}):
+        with changed_provenance(changes) as recipe:
+            assert regenerated.provenance(HOPPER, recipe.scale) == plain
+
+
+@contextlib.contextmanager
+def changed_provenance(changes):
+    recipe = Recipe(HOPPER, PROFILES["smoke"].sizes["locomotion"].scale)
+    path = regenerated.dataset_folder(recipe.dataset_id) / "data" / "metadata.json"
+    sound = path.read_text()
+    facts = json.loads(sound)
+    ours = json.loads(facts[regenerated.METADATA_KEY]) | changes
+    path.write_text(json.dumps(facts | {regenerated.METADATA_KEY: json.dumps(ours)}))
+    try:
+        yield recipe
+    finally:
+        path.write_text(sound)
 
 
 @READERS

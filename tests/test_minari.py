@@ -105,6 +105,17 @@ def write_maze(rewarded=((3, 4, 5), (), (6,)), *, missing_observation=False):
     return buffers
 
 
+@pytest.mark.parametrize(
+    ("stated", "kept"),
+    [(5, []), (None, []), ("a", []), ({"a": 1}, []), (["a==1", 2], ["a==1", "2"])],
+)
+def test_requirements_of_any_type_are_lines_or_none(stated, kept):
+    write_hopper()
+    path = minari.dataset_folder("mujoco/hopper/medium-v0") / "data" / "metadata.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"requirements": stated}))
+    assert minari.provenance(HOPPER, 1.0)["requirements"] == kept
+
+
 def test_rows_follow_each_other_by_episodes_of_one_observation_more_than_actions():
     buffers = write_hopper()
     dataset, facts = minari.read(HOPPER, 1.0)

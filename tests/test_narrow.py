@@ -29,6 +29,7 @@ def look(*episodes, rest=0.0):
         [CLOCK + 0.05 * STEPS],
         [47.1234567 + 1e-7 * STEPS],
         [2**26 + STEPS.astype(np.int32)],
+        [2**62 + 10**6 * np.arange(9)],
         [1e-40 * STEPS],
         [[CLOCK], [CLOCK + 1.0]],
     ],

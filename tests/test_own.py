@@ -4,11 +4,12 @@ import json
 import warnings
 
 import gymnasium
+import h5py
 import minari
 import numpy as np
 import pytest
 from damage import READERS, damaged, one_line_at_most
-from gymnasium.spaces import Box, Dict, Discrete, Sequence
+from gymnasium.spaces import Box, Dict, Discrete, OneOf, Sequence, Text
 from hypothesis import given
 from hypothesis import strategies as st
 from minari.data_collector import EpisodeBuffer
@@ -76,6 +77,11 @@ def environments(tmp_path, monkeypatch):
         "Open-v0": {"action_space": Box(-np.inf, np.inf, (2,))},
         "Fixed-v0": {"action_space": Box(1.0, 1.0, (2,))},
         "Growing-v0": {"observation_space": Dict(a=Sequence(Box(0.0, 1.0, (2,))))},
+        "Text-v0": {"observation_space": Dict(a=Text(5))},
+        "Either-v0": {"observation_space": OneOf((Discrete(2), Discrete(3)))},
+        "Blind-v0": {"observation_space": Box(0.0, 1.0, (0,))},
+        "Many-v0": {"observation_space": Discrete(10**9)},
+        "Still-v0": {"action_space": Box(0.0, 1.0, (0,))},
     }.items():
         gymnasium.register(name, f"{__name__}:Without", max_episode_steps=STEPS, kwargs=spaces)
     gymnasium.register("Endless-v0", f"{__name__}:Reach")
@@ -170,6 +176,11 @@ def test_actions_go_to_the_environments_range_and_back():
         ("Open-v0", "actions must be a Box with bounds, got Box"),
         ("Fixed-v0", "actions must be a Box with bounds, got Box"),
         ("Growing-v0", "observations must be of a fixed size, got Dict"),
+        ("Text-v0", "observations must be of a fixed size, got Dict"),
+        ("Either-v0", "observations must be of a fixed size, got OneOf"),
+        ("Blind-v0", "observations hold 0 numbers"),
+        ("Many-v0", "observations hold 1,000,000,000 numbers"),
+        ("Still-v0", "actions must be a Box with bounds, got Box"),
         ("Endless-v0", "environment Endless-v0 has no time limit"),
         ("Nowhere-v0", "environment Nowhere-v0 cannot be made"),
         ("no_such_module:Reach-v0", "environment no_such_module:Reach-v0 cannot be made"),
@@ -225,6 +236,15 @@ def test_the_ends_of_any_range_stay_in_it_both_ways():
 def test_actions_beyond_the_environments_range_are_refused():
     write(actions=np.full((STEPS, 2), [1.5, 0.0]))
     with pytest.raises(InputError, match=r"Me/Reach-v2: actions row 0 leaves \[-1, 1\]"):
+        own.read(TASK, 1.0)
+
+
+@pytest.mark.parametrize("name", ["terminations", "truncations"])
+def test_several_episodes_that_are_written_as_one_are_refused(name):
+    write()
+    with h5py.File(dataset_folder(TASK.data) / "data" / "main_data.hdf5", "r+") as file:
+        file[f"episode_1/{name}"][1] = True
+    with pytest.raises(InputError, match="the episode of row 4 goes on after it ended at step 1"):
         own.read(TASK, 1.0)
 
 

@@ -122,6 +122,10 @@ def test_a_return_that_is_no_number_is_named(tmp_path, value):
         (("a/x", "style"), "other", "no sound style"),
         (("a/x", "settings", "seeds"), None, "no sound settings.seeds"),
         (("a/x", "algorithm"), "y", "another cell's provenance for 'a/x'"),
+        (("a/x", "dataset_provenance"), None, "no sound dataset_provenance"),
+        (("a/x", "dataset_provenance"), {"doubts": "ab"}, "no sound dataset_provenance"),
+        (("a/x", "dataset_provenance"), {"doubts": [1]}, "no sound dataset_provenance"),
+        (("a/x", "dataset_provenance"), {"scored_in": []}, "no sound dataset_provenance"),
     ],
 )
 def test_provenance_that_is_not_sound_is_named(tmp_path, where, value, message):

@@ -8,6 +8,8 @@ import sys
 import dial
 import h5py
 import numpy as np
+import pyarrow.dataset
+import pyarrow.ipc
 import pytest
 from gymnasium.spaces import Box
 
@@ -110,6 +112,14 @@ def test_observations_in_parts_are_read_from_arrow_as_from_hdf5(monkeypatch):
                 )
             },
             "its observation_space cannot be read: low is not of shape",
+        ),
+        (
+            {
+                "observation_space": json.dumps(
+                    {"type": "Box", "dtype": "S9", "shape": [1], "low": [0], "high": [1]}
+                )
+            },
+            "its observation_space cannot be read: S9 is no type of numbers",
         ),
     ],
 )
@@ -282,6 +292,14 @@ def test_an_episode_folder_that_is_a_link_is_refused(tmp_path):
     (folder / "1").rename(tmp_path / "elsewhere")
     (folder / "1").symlink_to(tmp_path / "elsewhere")
     assert "episode 1 is a link or missing" in refusal()
+
+
+def test_an_arrow_episode_without_an_observation_is_refused():
+    [path] = (dial.save(stored_as="arrow") / "1").glob("*.arrow")
+    found = pyarrow.dataset.dataset(str(path), format="arrow").to_table()
+    with pyarrow.ipc.new_file(str(path), found.schema) as writer:
+        writer.write_table(found.slice(0, 0))
+    assert "episode 1 has no observation" in refusal()
 
 
 def test_arrow_of_another_count_or_damaged_is_refused():

@@ -337,6 +337,33 @@ def test_columns_that_were_scored_otherwise_are_not_to_be_compared(place, other,
     assert warning not in markdown(played, known, columns)
 
 
+@pytest.mark.parametrize(
+    ("key", "one", "other", "says"),
+    [
+        ("class", "Dial", "Clock", "were scored in environments of different classes"),
+        ("arguments", {"gain": 1.0}, {"gain": 2.0}, "environments with different arguments"),
+        ("wrappers", [], [{"name": "RescaleAction"}], "were scored in different wrappers"),
+        ("time_limit", 20, 100, "were scored with different time limits"),
+    ],
+)
+def test_columns_scored_in_another_environment_of_the_same_id_are_not_to_be_compared(
+    key, one, other, says
+):
+    played = pd.concat([rows("hopper-medium", [[0.0, 1.0]] * 2, name) for name in ("bc", "iql")])
+    known = {f"hopper-medium/{name}": facts("hopper-medium", name) for name in ("bc", "iql")}
+
+    def found():
+        return table.differences(table.summarize(played, known, "quick"))
+
+    known["hopper-medium/bc"]["dataset_provenance"] = {"scored_in": {key: one}}
+    assert found() == []
+    known["hopper-medium/iql"]["dataset_provenance"] = {"scored_in": {key: one}}
+    assert found() == []
+    known["hopper-medium/iql"]["dataset_provenance"] = {"scored_in": {key: other}}
+    [line] = found()
+    assert says in line
+
+
 def test_columns_of_other_wrappers_are_not_to_be_compared_and_those_of_other_tasks_may_differ():
     summary = pd.DataFrame(
         [("a", "x", "d", "", "one"), ("a", "y", "d", "", "two"), ("b", "x", "e", "", "three")],

@@ -1,5 +1,6 @@
 """Datasets and cells side by side, each in a process of its own."""
 
+import contextlib
 import dataclasses
 import os
 import signal
@@ -136,7 +137,7 @@ def test_a_process_that_is_killed_while_it_reports_locks_out_no_other():
     display, stop = Recorder(), processes.Flag()
     told = threading.Event()
     display.progress = lambda *_: told.set()
-    with processes.passed_on(display) as events:
+    with processes.passed_on(display, lambda: False) as (events, _):
         for _ in range(3):
             told.clear()
             killed = processes.SPAWN.Process(target=tell_and_look_forever, args=(events, stop))
@@ -149,6 +150,36 @@ def test_a_process_that_is_killed_while_it_reports_locks_out_no_other():
         other.join(60)
         assert other.exitcode == 0
     assert display.notes == [f"{number} False" for number in range(10)]
+
+
+def tell_until_asked(events, stop):
+    for number in range(100_000):  # far more than a pipe holds
+        if stop.is_set():
+            return
+        events.send(("progress", "long", number, 100_000))
+
+
+@pytest.mark.parametrize("error", [BrokenPipeError(32, "Broken pipe"), SystemExit(1)])
+def test_a_display_whose_reader_went_away_stops_its_workers_and_blocks_none(error):
+    display, stop = Recorder(), processes.Flag()
+
+    def fail(*_):
+        raise error
+
+    display.progress = fail
+    with contextlib.suppress(type(error)):
+        with processes.passed_on(display, lambda: False) as (events, asked):
+            worker = processes.SPAWN.Process(target=tell_until_asked, args=(events, stop))
+            worker.start()
+            deadline = time.monotonic() + 60.0
+            while not asked() and time.monotonic() < deadline:
+                time.sleep(0.01)
+            stop.set()
+            worker.join(60)
+            exit_code = worker.exitcode
+            worker.kill()
+        pytest.fail("the display's error was lost")
+    assert exit_code == 0
 
 
 def test_a_worker_that_is_killed_for_its_memory_takes_its_own_cell_alone_with_it(

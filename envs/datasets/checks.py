@@ -8,6 +8,9 @@ import numpy as np
 
 from envs.types import Array, Dataset, EnvSpec, InputError
 
+# float32 ends at 3e38: squares of observations and of whole returns must be numbers there.
+_LARGEST = {"observations": 1e18, "next_observations": 1e18, "rewards": 1e12}
+
 
 def check(dataset: Dataset, spec: EnvSpec, where: str) -> None:
     """Raise unless ``dataset`` is whole, finite and of the shapes that ``spec`` names.
@@ -44,6 +47,13 @@ def check(dataset: Dataset, spec: EnvSpec, where: str) -> None:
             raise InputError(
                 f"{where}: {name} row {bad[0]} is not finite ({len(bad)} such rows); "
                 "make or download the dataset again"
+            )
+        bound = _LARGEST.get(name)
+        if bound and array.size and max(array.max(), -array.min()) > bound:
+            bad = np.flatnonzero((np.abs(array) > bound).reshape(rows, -1).any(axis=1))
+            raise InputError(
+                f"{where}: {name} row {bad[0]} is beyond {bound:g} ({len(bad)} such rows), too "
+                "large to be summed and squared in float32; give it another unit"
             )
     if dataset.actions.min() < -1.0 or dataset.actions.max() > 1.0:
         bad = np.flatnonzero(np.abs(dataset.actions).max(axis=1) > 1.0)

@@ -91,6 +91,24 @@ def defaults_of(kind: Any) -> dict[str, Any]:
     return {p.name: p.default for p in parameters if p.default is not inspect.Parameter.empty}
 
 
+def what_counts(scorer: Scorer) -> dict[str, Any]:
+    """What can move a score beside the environment's id and spaces, as JSON has it.
+
+    Returns:
+        ``class``, ``arguments`` with the defaults, ``wrappers`` and ``time_limit`` in steps.
+    """
+    spec = scorer.spec
+    arguments = _plain({**scorer.defaults, **spec["kwargs"]})
+    # Where a class lies may change.
+    name = spec["entry_point"] and spec["entry_point"].rpartition(":")[2]
+    return {
+        "class": name,
+        "arguments": {k: v for k, v in arguments.items() if k not in _RENDERING},
+        "wrappers": [_plain(w) for w in spec["additional_wrappers"] if not _is_harmless(w)],
+        "time_limit": _limit(spec),
+    }
+
+
 def differences(theirs: dict[str, Any], found: Spaces, scorer: Scorer) -> list[str]:
     """Each difference that can move a score, as ``A there, B here``.
 

@@ -51,6 +51,8 @@ def find(group: h5py.Group, name: str) -> h5py.Group | h5py.Dataset | None:
     Raises:
         Unreadable: it is a link to elsewhere, or has a second name.
     """
+    if not isinstance(name, str):
+        raise Unreadable(f"it has a name that is no text in UTF-8: {name!r}", damaged=True)
     links, key = group.id.links, name.encode()
     if not links.exists(key):
         return None

@@ -94,7 +94,8 @@ def provenance(task: Task, scale: float) -> dict[str, Any]:
                 for line in lines
             ]
         digest.update(data_hash(dataset_id).encode())
-        requirements += metadata.get("requirements", [])
+        stated = metadata.get("requirements")
+        requirements += [str(line) for line in stated] if isinstance(stated, list) else []
     return {
         "dataset_id": " + ".join(dataset_ids(task)),
         "source": "minari",

@@ -27,6 +27,7 @@ class Narrowing:
         self._where, self._name = where, name
         self._rows = 0
         self._seen = False
+        self._noise = _NOISE
         self._error: Array = np.zeros(0)
         self._spread: Array = np.zeros(0)
         self._low: Array = np.zeros(0)
@@ -54,6 +55,8 @@ class Narrowing:
                 f"float32 ({wide[row, column]:g} in column {column}); give it another unit"
             )
         # Processors that compile for speed take what is below this for 0.
+        if values.dtype.kind in "iu":
+            self._noise = 0.0  # whole numbers are counted, not computed
         narrow[np.abs(narrow) < np.finfo(np.float32).tiny] = 0.0
         with np.errstate(invalid="ignore"):
             error = np.abs(wide - narrow).max(axis=0)
@@ -77,7 +80,7 @@ class Narrowing:
             return
         size = np.maximum(np.abs(self._low), np.abs(self._high))
         spread = np.where(self._spread > 0, self._spread, self._high - self._low)
-        lost = (self._error > _LOST * spread) & (spread > _NOISE * size)
+        lost = (self._error > _LOST * spread) & (spread > self._noise * size)
         lost &= (size > _UNIT) | (size < _SMALLEST)
         if lost.any():
             column = int(np.flatnonzero(lost)[0])

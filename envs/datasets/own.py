@@ -14,7 +14,7 @@ import numpy as np
 
 from envs.datasets import stored
 from envs.datasets.checks import check
-from envs.datasets.collected_in import Scorer, describe, differences
+from envs.datasets.collected_in import Scorer, describe, differences, what_counts
 from envs.datasets.download import Progress
 from envs.datasets.minari import data_hash, download, episodes, read_metadata
 from envs.datasets.reading import Unreadable, readable
@@ -45,6 +45,8 @@ def scored_in(task: Task, version: str) -> World:
 def provenance(task: Task, scale: float) -> dict[str, Any]:
     """What the task's data are; ``doubts`` if they say they are of another environment.
 
+    ``scored_in`` has what an environment's id leaves open; see ``collected_in.what_counts``.
+
     Raises:
         InputError: the dataset is missing or half written.
     """
@@ -53,27 +55,31 @@ def provenance(task: Task, scale: float) -> dict[str, Any]:
     if task.name in TASKS:  # without a row there is no name to fetch it by
         missing += f", or run: rl-or-bc data fetch {task.name} --source own"
     metadata = read_metadata(task.data, missing, _FIX)
+    expected = task.gymnasium_id.rpartition(":")[2]  # without the module that registers it
+    registered = repr(gymnasium.envs.registration.registry.get(expected))
+    try:
+        scorer = _scorer(task.environment, registered)
+    except EnvironmentFault:
+        scorer = None  # which is said where it is to be scored in it
     return {
         "dataset_id": task.data,
         "source": "own",
         "hash": data_hash(task.data),
-        "doubts": _doubts(task, metadata),
+        "scored_in": {} if scorer is None else what_counts(scorer),
+        "doubts": _doubts(task, metadata, expected, scorer),
     }
 
 
-def _doubts(task: Task, metadata: dict[str, Any]) -> list[str]:
-    expected = task.gymnasium_id.rpartition(":")[2]  # without the module that registers it
+def _doubts(
+    task: Task, metadata: dict[str, Any], expected: str, scorer: Scorer | None
+) -> list[str]:
     with readable(f"dataset {task.data}", _FIX):
         theirs = stored.read_spec(metadata)
         found = theirs.get("id", expected)
         if found != expected:
             return [f"{task.data} was collected in {found}, and is scored in {expected}"]
-        try:
-            scorer = _scorer(
-                task.environment, repr(gymnasium.envs.registration.registry.get(expected))
-            )
-        except EnvironmentFault:
-            return []  # which is said where it is to be scored in it
+        if scorer is None:
+            return []
         spaces = stored.read_spaces(dataset_folder(task.data) / "data", metadata)
         lines = differences(theirs, spaces, scorer)
     how = f"was collected in another {expected} than it is scored in"
@@ -103,17 +109,35 @@ def read(task: Task, scale: float) -> tuple[Dataset, dict[str, Any]]:
         def observed(observations: Any) -> Array:
             try:
                 return lanes.flatten(observations)
-            except ValueError as error:
+            # gymnasium's spaces answer what is not theirs with errors of any type.
+            except Exception as error:
                 raise Unreadable(f"{error}; is it the data of {task.gymnasium_id}?") from None
 
         found = episodes(task.data, observed, played.unscale, lanes.spec, _FIX)
         dataset = flatten(found)
         played.require_choice()
+        _require_whole_episodes(task, dataset)
     finally:
         lanes.close()
     check(dataset, lanes.spec, task.data)
-    lanes.close()
     return dataset, facts
+
+
+def _require_whole_episodes(task: Task, dataset: Dataset) -> None:
+    """Refuse several episodes written as one: a reset would pass for a step.
+
+    Raises:
+        InputError: naming the episode and the step.
+    """
+    ended = np.flatnonzero(dataset.terminations | dataset.truncations)
+    early = np.setdiff1d(ended, dataset.episode_ends)
+    if len(early):
+        episode = int(np.searchsorted(dataset.episode_ends, early[0]))
+        step = early[0] - dataset.episode_starts[episode]
+        raise InputError(
+            f"{task.data}: the episode of row {early[0]} goes on after it ended at step {step}; "
+            "write what follows an end as an episode of its own"
+        )
 
 
 class _Played:

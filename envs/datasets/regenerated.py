@@ -20,6 +20,15 @@ from envs.types import Array, Dataset, InputError
 
 _ROOT = "MINARI_DATASETS_PATH"
 METADATA_KEY = "rl_or_bc"  # our own entry in Minari's metadata.json
+# What is taken from that entry; nothing else that a file may say is passed on.
+_FACTS = {
+    "hash": str,
+    "recipe": dict,
+    "reference_returns": list,
+    "versions": dict,
+    "goals_reached_fraction": float,
+    "flipped_fraction": float,
+}
 
 
 def dataset_folder(dataset_id: str) -> Path:
@@ -51,8 +60,10 @@ def read_metadata(recipe: Recipe) -> dict[str, Any]:
         raise InputError(f"dataset {recipe.dataset_id} is not in {folder.parent}; {fix}")
     try:
         with reading():
-            metadata = json.loads(read_json(folder / "data" / "metadata.json")[METADATA_KEY])
-            made_by, _ = metadata["recipe"], metadata["hash"]
+            found = json.loads(read_json(folder / "data" / "metadata.json")[METADATA_KEY])
+            facts = {name: found[name] for name in _FACTS}
+            if not all(isinstance(facts[name], kind) for name, kind in _FACTS.items()):
+                raise Unreadable("its provenance is of other types", damaged=True)
     except Unreadable as error:
         if not error.damaged:
             raise InputError(f"dataset {recipe.dataset_id} cannot be read ({error})") from None
@@ -60,13 +71,13 @@ def read_metadata(recipe: Recipe) -> dict[str, Any]:
             f"dataset {recipe.dataset_id} in {folder} is half written or was not made here; "
             f"{fix} --overwrite"
         ) from None
-    if made_by != recipe.fingerprint():
+    if facts["recipe"] != recipe.fingerprint():
         raise InputError(
             f"dataset {recipe.dataset_id} was made by another version of the recipe or its "
             f"policies; {fix} --overwrite"
         )
-    facts: dict[str, Any] = metadata
-    return facts
+    known = {"dataset_id": recipe.dataset_id, "source": "regenerated", "scale": recipe.scale}
+    return known | facts
 
 
 def provenance(task: Task, scale: float) -> dict[str, Any]:

@@ -140,6 +140,8 @@ def _require_sizes(description: Any) -> None:
         for part in parts.values() if isinstance(parts, dict) else parts:
             _require_sizes(part)
     elif description["type"] == "Box":
+        if np.dtype(description["dtype"]).kind not in hdf5.NUMBERS:  # text may be of any length
+            raise ValueError(f"{description['dtype']} is no type of numbers")
         for bound in ("low", "high"):
             if np.shape(description[bound]) != tuple(description["shape"]):
                 raise ValueError(f"{bound} is not of shape {description['shape']}")
@@ -321,6 +323,8 @@ def _arrow_episodes(
             opened = pyarrow.dataset.dataset(str(files[0]), format=stored_as)
             columns = ["observations", "actions", "rewards", *_FLAGS]
             rows = opened.count_rows()
+            if rows == 0:
+                raise Unreadable(f"episode {number} has no observation", damaged=True)
             needed += rows * sum(_width(opened.schema.field(name).type) for name in columns)
             require_memory(needed)
             table = opened.to_table(columns=columns).combine_chunks()
