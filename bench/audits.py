@@ -33,7 +33,7 @@ BASELINES = {
 PLAYED = ("mean_action", "no_action", "random")
 HIGH = 50.0  # half of the scale: from here on most of a good score may need no learning
 
-# Of near-expert data, `is_near_expert`: points, and share of the score that the best tenth exceeds.
+# `is_near_expert` asks for so many points, and for such a share of what the best tenth exceeds.
 NEAR_EXPERT_SCORE, NEAR_EXPERT_SHARE = 90.0, 0.9
 
 Audit = dict[str, Any]
@@ -54,7 +54,14 @@ class Audited(NamedTuple):
 
 
 class Proposal(NamedTuple):
-    """Returns to count as 0 and as 100, in words what they are, and the row of the registry."""
+    """What a row of own data could say.
+
+    Attributes:
+        low: the return to count as 0.
+        high: the return to count as 100.
+        reason: says where the two come from.
+        row: the line for the registry.
+    """
 
     low: float
     high: float
@@ -86,17 +93,17 @@ def read(folder: Path) -> list[Audited]:
     fix = "restore it, or run the grid again"
     if not isinstance(known, dict):
         raise InputError(f"{path} is no file of audits; {fix}")
-    found = []
+    entries = []
     for name, (task, data_hash) in used.items():
         if name in known and task in TASKS:
             if not _is_sound(known[name]):
                 raise InputError(f"{path} has no sound audit of {name}; {fix}")
-            found.append(Audited(TASKS[task], known[name], data_hash))
-    return sorted(found, key=lambda audited: list(TASKS).index(audited.task.name))
+            entries.append(Audited(TASKS[task], known[name], data_hash))
+    return sorted(entries, key=lambda audited: list(TASKS).index(audited.task.name))
 
 
 def _is_sound(audit: Any) -> bool:
-    """Whether all is there that this module reads."""
+    """Whether everything that this module reads is there."""
     number = lambda value: isinstance(value, int | float) and abs(value) < np.inf
     try:
         rewards, returns = audit["rewards"], audit["returns"]
@@ -173,14 +180,14 @@ def is_near_expert(audit: Audit, task: Task) -> bool:
 
 
 def _data_scores(audit: Audit, task: Task) -> tuple[float, float]:
-    """The data's mean score, and the one that the best tenth of the episodes exceeds."""
+    """The data's mean score, and the score that the best tenth of the episodes exceeds."""
     returns = np.array([audit["returns"][key] for key in ("mean", "90%")])
     mean, top = normalized_score(returns, task.reference_returns).tolist()
     return mean, top
 
 
 def scores(audit: Audit, task: Task) -> dict[str, float]:
-    """Normalized score of each of the ``baselines``; of data that are not own there are none."""
+    """Normalized score of each of the ``baselines``, which own data alone have."""
     if "baselines" not in audit:
         return {}
     returns = np.array([audit["baselines"][name]["return"] for name in BASELINES])
@@ -197,7 +204,7 @@ def propose(audit: Audit, task: Task) -> Proposal | str:
     below doing nothing.
     """
     baselines = audit["baselines"]
-    returns = {name: found["return"] for name, found in baselines.items()}
+    returns = {name: baseline["return"] for name, baseline in baselines.items()}
     zero, low, high = "random", returns["random"], returns["best_tenth"]
     best = max(PLAYED, key=lambda name: returns[name])
     if constant_reward(audit) is not None:
@@ -269,13 +276,13 @@ def conclusions(audit: Audit, task: Task) -> Audit:
     # Without a scale nothing is said that would need one.
     has_scale = "scores" in audit
     lines = remarks(audit, task) if has_scale or rewards_tell_nothing(audit) else []
-    found: Audit = {"constant_reward": constant_reward(audit), "remarks": lines}
+    facts: Audit = {"constant_reward": constant_reward(audit), "remarks": lines}
     if "baselines" not in audit:
-        return found
+        return facts
     proposed = propose(audit, task)
     known = {"none": proposed} if isinstance(proposed, str) else proposed._asdict()
     shown = {"baseline_scores": scores(audit, task)} if has_scale else {}
-    return found | shown | {"references": known}
+    return facts | shown | {"references": known}
 
 
 def in_words(audit: Audit) -> list[str]:
@@ -283,17 +290,17 @@ def in_words(audit: Audit) -> list[str]:
     lines: list[str] = []
     if "baselines" in audit:
         on_scale = audit.get("baseline_scores", {})
-        for name, found in audit["baselines"].items():
+        for name, baseline in audit["baselines"].items():
             score = f", score {on_scale[name]:z.1f}" if name in on_scale else ""
-            line = f"{BASELINES[name]}: return {found['return']:.4g}{score}"
-            lines.append(f"{line}, {found['episodes']} episodes")
+            line = f"{BASELINES[name]}: return {baseline['return']:.4g}{score}"
+            lines.append(f"{line}, {baseline['episodes']} episodes")
     lines += audit["remarks"]
     if "references" in audit:
-        found = audit["references"]
+        references = audit["references"]
         lines += (
-            [f"references: none can be proposed, for {found['none']}"]
-            if "none" in found
-            else [f"references to propose: {found['reason']}", f"    {found['row']}"]
+            [f"references: none can be proposed, for {references['none']}"]
+            if "none" in references
+            else [f"references to propose: {references['reason']}", f"    {references['row']}"]
         )
     return lines
 
@@ -323,8 +330,10 @@ def rows(audited: Sequence[Audited]) -> pd.DataFrame:
 
 def beside(audited: Sequence[Audited]) -> list[tuple[str, list[str]]]:
     """Each task of own data with the scores of the ``baselines``, in their order."""
-    found = [(task.name, scores(audit, task)) for task, audit, _ in audited if "baselines" in audit]
-    return [(name, [f"{score:z.1f}" for score in of.values()]) for name, of in found]
+    rows_of_scores = [
+        (task.name, scores(audit, task)) for task, audit, _ in audited if "baselines" in audit
+    ]
+    return [(name, [f"{score:z.1f}" for score in of.values()]) for name, of in rows_of_scores]
 
 
 def sentences(audited: Sequence[Audited]) -> list[str]:
@@ -332,8 +341,8 @@ def sentences(audited: Sequence[Audited]) -> list[str]:
     lines = []
     for name, texts in beside(audited):
         pairs = zip(BASELINES.values(), texts, strict=True)
-        found = ", ".join(f"{title} {text}" for title, text in pairs)
-        lines.append(f"Without learning, {name}: {found}.")
+        line = ", ".join(f"{title} {text}" for title, text in pairs)
+        lines.append(f"Without learning, {name}: {line}.")
     return lines + all_remarks(audited)
 
 

@@ -31,8 +31,8 @@ def audited(
     task: Task, source: str, scale: float, version: str | None, loaded: tuple[Dataset, Provenance]
 ) -> dict[str, Any]:
     """``envs.datasets.audit``, of own data with ``baselines``; see `measure`."""
-    found = audit(task, source, scale, version, loaded)
-    return found | {"baselines": measure(loaded[0], task)} if source == OWN else found
+    facts = audit(task, source, scale, version, loaded)
+    return facts | {"baselines": measure(loaded[0], task)} if source == OWN else facts
 
 
 def measure(dataset: Dataset, task: Task) -> dict[str, dict[str, float]]:
@@ -45,8 +45,8 @@ def measure(dataset: Dataset, task: Task) -> dict[str, dict[str, float]]:
         task: own data, scored in a gymnasium environment.
 
     Returns:
-        for each of ``audits.BASELINES``, the undiscounted mean ``return`` and of how many
-        ``episodes`` it is.
+        for each of ``audits.BASELINES``, the undiscounted mean ``return`` and the number of
+        ``episodes`` that it comes from.
 
     Raises:
         InputError: the environment cannot be made.
@@ -56,11 +56,11 @@ def measure(dataset: Dataset, task: Task) -> dict[str, dict[str, float]]:
     num_episodes = min(NUM_EPISODES, max(1, NUM_STEPS // task.spec.max_episode_steps))
     mean = dataset.actions.mean(axis=0, dtype=np.float64)
     generator = np.random.default_rng(0)
-    found = {"logs": returns, "best_tenth": returns[-max(1, len(returns) // 10) :]}
+    by_name = {"logs": returns, "best_tenth": returns[-max(1, len(returns) // 10) :]}
     lanes = GymnasiumLanes(task.environment, num_episodes, task.reference_returns)
     with contextlib.closing(lanes), naming(task.name, task.gymnasium_id):
         shape = (1, num_episodes, lanes.spec.action_dim)
-        # What is beyond the environment's range is at its end.
+        # Where 0 is beyond the environment's range, the nearest end stands for it.
         nothing = np.clip(lanes.actions.unscale(np.zeros((1, lanes.spec.action_dim))), -1.0, 1.0)
         policies: dict[str, Callable[[], Array]] = {
             "mean_action": lambda: np.broadcast_to(mean, shape),
@@ -68,9 +68,12 @@ def measure(dataset: Dataset, task: Task) -> dict[str, dict[str, float]]:
             "random": lambda: generator.uniform(-1.0, 1.0, shape),
         }
         for name in audits.PLAYED:
-            found[name] = evaluate(_program(policies[name]), None, lanes, (0,), num_episodes)[0]
+            by_name[name] = evaluate(_program(policies[name]), None, lanes, (0,), num_episodes)[0]
     return {
-        name: {"return": float(found[name].mean()), "episodes": found[name].size}
+        name: {
+            "return": float(by_name[name].mean()),
+            "episodes": by_name[name].size,
+        }
         for name in audits.BASELINES
     }
 

@@ -1,4 +1,4 @@
-"""What the page has of each task of own data: the verdict, every method, and the logs themselves.
+"""The page's section on each task of own data: its verdict, every method, and the logs themselves.
 
 Imports no JAX.
 """

@@ -1,4 +1,4 @@
-"""Where results are, under the current folder: committed ones and a user's own are two places."""
+"""The two places of results under the current folder: the committed ones, and a user's own."""
 
 from __future__ import annotations
 

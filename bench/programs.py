@@ -84,7 +84,7 @@ def tidy() -> None:
 def _last_check(folder: Path, now: float) -> float:
     checked = folder / _CHECKED
     last = checked.stat().st_mtime if checked.exists() else 0.0
-    return last if last <= now else 0.0  # of a clock that has gone back
+    return last if last <= now else 0.0  # the clock may have gone back
 
 
 def _remove_cut(folder: Path, since: float) -> int:
@@ -99,7 +99,7 @@ def _remove_cut(folder: Path, since: float) -> int:
 
 def _is_whole(content: bytes) -> bool:
     if content.startswith(_ZSTANDARD):
-        return True  # as far as one can tell without that package
+        return True  # without that package nobody can tell
     reader = zlib.decompressobj()
     try:
         reader.decompress(content)

@@ -15,8 +15,8 @@ from rich.text import Text
 from envs.text import for_terminal
 
 USUAL_WIDTH = 80
-_GAP = "..."  # of characters that every terminal has
-_SHORTEST = 12  # columns of a name that still tells something
+_GAP = "..."  # every terminal has these characters
+_SHORTEST = 12  # columns; a shorter name tells nothing
 
 
 def width() -> int:
@@ -40,7 +40,7 @@ def fill(text: str, indent: str = "") -> str:
     What stands in brackets stays on one line.
     """
     shown = for_terminal(text)
-    whole = re.sub(r"\[[^]]*\]+", lambda found: found[0].replace(" ", "\xa0"), shown)
+    whole = re.sub(r"\[[^]]*\]+", lambda brackets: brackets[0].replace(" ", "\xa0"), shown)
     lines = textwrap.fill(
         whole, width(), subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
     )

@@ -41,7 +41,7 @@ def say(line: str) -> None:
 
 
 def leave() -> None:
-    """Write what is still in memory, or drop it, so that Python's own end has nothing to report."""
+    """Write what is still in memory, or drop it: Python would report what fails as it ends."""
     for name in _STREAMS:
         stream = getattr(sys, name)
         try:

@@ -199,15 +199,15 @@ def locked(
     """Let one process at a time go on; the system frees the lock however it ends.
 
     Inside, the same thread may take it again. What killed processes left unfinished is removed.
-    Where nothing can be written no lock is needed, and where the file system has none a note says
+    Where nothing can be written no lock is needed. Where the file system has no locks a note says
     so: names are unique there as well, but two runs may do the same work twice.
 
     Args:
         path: the file that is locked; it stays, for removing it would let two in.
         name: what is written, for people.
         report: told if another process has to be waited for.
-        shared: for reading, beside others that read; makes no file.
-        leftovers: of what the lock guards: a name in its folder, or all names.
+        shared: whether others may read at the same time; no file is made then.
+        leftovers: the name in the lock's folder whose leftovers are removed, or a pattern of names.
 
     Raises:
         InputError: a symbolic link is in its place.

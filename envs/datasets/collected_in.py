@@ -3,7 +3,7 @@
 Both are text and spaces; nothing that a dataset names is ever made. Every difference that can move
 a score is a line: another id, class, argument, wrapper, time limit, or space as it is before
 observations are flattened and actions scaled. Wrappers that change nothing, arguments of rendering,
-and the precision of numbers are none.
+and the precision of numbers are no differences.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ _RENDERING = (
     *("render_mode", "width", "height", "camera_id", "camera_name", "default_camera_config"),
     *("max_geom", "visual_options", "render_fps", "screen_size"),
 )
-_UNBOUNDED = 1e30  # and beyond; float32 ends at 3e38
-_SAME = 1e-5  # relative, of bounds in another precision
-_LONGEST = 80  # characters of a value in a line
+_UNBOUNDED = 1e30  # a bound from here on is none; float32 ends at 3e38
+_SAME = 1e-5  # bounds in another precision may differ by this share
+_LONGEST = 80  # characters that a line has for a value
 
 
 class Scorer(NamedTuple):
@@ -109,12 +109,12 @@ def what_counts(scorer: Scorer) -> dict[str, Any]:
     }
 
 
-def differences(theirs: dict[str, Any], found: Spaces, scorer: Scorer) -> list[str]:
+def differences(theirs: dict[str, Any], data_spaces: Spaces, scorer: Scorer) -> list[str]:
     """Each difference that can move a score, as ``A there, B here``.
 
     Args:
         theirs: what the dataset says of its environment; nothing if it names none.
-        found: the dataset's spaces.
+        data_spaces: the dataset's spaces.
         scorer: what scores; an environment of the same id.
     """
     lines = []
@@ -127,10 +127,10 @@ def differences(theirs: dict[str, Any], found: Spaces, scorer: Scorer) -> list[s
             lines += _arguments(theirs.get("kwargs"), scorer)
     flattened = any(_field(w, "name") == "FlattenObservation" for w in wrappers)
     ours = spaces.flatten_space(scorer.observations) if flattened else scorer.observations
-    stated = "observation_space" in found.stated
-    lines += _spaces("observations", found.observations, ours, stated)
-    stated = "action_space" in found.stated
-    return lines + _spaces("actions", found.actions, scorer.actions, stated)
+    stated = "observation_space" in data_spaces.stated
+    lines += _spaces("observations", data_spaces.observations, ours, stated)
+    stated = "action_space" in data_spaces.stated
+    return lines + _spaces("actions", data_spaces.actions, scorer.actions, stated)
 
 
 def _field(wrapper: Any, name: str) -> Any:

@@ -58,12 +58,12 @@ def find(group: h5py.Group, name: str) -> h5py.Group | h5py.Dataset | None:
         return None
     if links.get_info(key).type != h5py.h5l.TYPE_HARD:
         raise Unreadable(f"{name} is a link to elsewhere, which is not followed; store the data")
-    found = group[name]
-    if not isinstance(found, (h5py.Group, h5py.Dataset)):
+    child = group[name]
+    if not isinstance(child, (h5py.Group, h5py.Dataset)):
         return None
-    if h5py.h5o.get_info(found.id).rc != 1:
+    if h5py.h5o.get_info(child.id).rc != 1:
         raise Unreadable(f"{name} is a second name of other data; store each array once")
-    return found
+    return child
 
 
 def require_numbers(array: h5py.Dataset, name: str) -> None:
@@ -84,8 +84,10 @@ def require_numbers(array: h5py.Dataset, name: str) -> None:
     for position in range(layout.get_nfilters()):
         code, _, _, title = layout.get_filter(position)
         if not h5py.h5z.filter_avail(code):
-            called = title.decode(errors="replace") or code
-            raise Unreadable(f"{name} is compressed by {called}, which is not installed; use gzip")
+            filter_name = title.decode(errors="replace") or code
+            raise Unreadable(
+                f"{name} is compressed by {filter_name}, which is not installed; use gzip"
+            )
     if chunks:
         sizes = zip(shape, chunks, strict=True)
         whole = array.id.get_num_chunks() == math.prod([-(-n // chunk) for n, chunk in sizes])

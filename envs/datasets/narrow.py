@@ -1,7 +1,7 @@
 """Numbers on their way into float32, in which everything is learned and scored.
 
-A Unix clock is one number there for two minutes, and 1e39 is none: what an array loses is refused,
-by the name of its column. What float32 merely rounds is not.
+A Unix clock is one number there for two minutes, and 1e39 is no number at all. An array that loses
+so much is refused, by the name of its column; one that float32 merely rounds is not.
 """
 
 from __future__ import annotations

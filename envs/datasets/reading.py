@@ -59,7 +59,7 @@ def readable(what: str, fix: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def reading() -> Iterator[None]:
-    """Whatever is raised inside becomes ``Unreadable``, errors that users are told apart.
+    """Whatever is raised inside becomes ``Unreadable``, except what is meant for users already.
 
     h5py, pyarrow and numpy answer damaged bytes with errors of any type.
     """
@@ -137,5 +137,5 @@ def _explain(error: Exception) -> Unreadable:
 
 def _errno_in(text: str) -> int | None:
     """HDF5 often has the system's error in its words alone."""
-    found = re.search(r"\berrno = (\d+)", text)
-    return int(found[1]) if found else None
+    match = re.search(r"\berrno = (\d+)", text)
+    return int(match[1]) if match else None

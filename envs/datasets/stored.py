@@ -110,14 +110,14 @@ def read_spaces(folder: Path, metadata: dict[str, Any]) -> Spaces:
     if len(stated) < 2:
         first = next(episodes(folder, metadata))
         shapes = {"observation_space": first.observations, "action_space": first.actions}
-        found = {name: _space_of(values) for name, values in shapes.items()} | stated
+        by_name = {name: _space_of(values) for name, values in shapes.items()} | stated
     else:
-        found = stated
-    return Spaces(found["observation_space"], found["action_space"], tuple(stated))
+        by_name = stated
+    return Spaces(by_name["observation_space"], by_name["action_space"], tuple(stated))
 
 
 def _stated_spaces(metadata: dict[str, Any]) -> dict[str, spaces.Space]:
-    found = {}
+    by_name = {}
     for name in ("observation_space", "action_space"):
         text = metadata.get(name)
         if text is None:
@@ -125,12 +125,12 @@ def _stated_spaces(metadata: dict[str, Any]) -> dict[str, spaces.Space]:
         try:
             description = json.loads(text)
             _require_sizes(description)
-            found[name] = minari.serialization.deserialize_space(description)
+            by_name[name] = minari.serialization.deserialize_space(description)
         except Exception as error:  # whatever gymnasium's spaces raise at what they are given
             raise Unreadable(
                 f"its {name} cannot be read: {reason_of(error)}", damaged=True
             ) from None
-    return found
+    return by_name
 
 
 def _require_sizes(description: Any) -> None:
@@ -176,13 +176,13 @@ def episodes(folder: Path, metadata: dict[str, Any]) -> Iterator[Steps]:
     total, steps = (_count(metadata, f"total_{name}") for name in ("episodes", "steps"))
     stored_as = metadata.get("data_format")
     if stored_as == "hdf5":
-        found = _hdf5_episodes(folder, total)
+        every = _hdf5_episodes(folder, total)
     elif stored_as in ("arrow", "parquet"):
-        found = _arrow_episodes(folder, total, stored_as, _stated_spaces(metadata))
+        every = _arrow_episodes(folder, total, stored_as, _stated_spaces(metadata))
     else:
         raise Unreadable(f"its data_format is {stored_as!r}; hdf5, arrow and parquet are read")
     held = 0
-    for episode in found:
+    for episode in every:
         held += len(episode.rewards)
         yield episode
     if total == 0:
@@ -200,10 +200,10 @@ def _count(metadata: dict[str, Any], name: str) -> int:
     return value
 
 
-def _require_count(total: int, found: int, where: str) -> None:
-    if total != found:
+def _require_count(total: int, count: int, where: str) -> None:
+    if total != count:
         raise Unreadable(
-            f"metadata.json counts {total:,} episodes, {where} holds {found:,}", damaged=True
+            f"metadata.json counts {total:,} episodes, {where} holds {count:,}", damaged=True
         )
 
 
@@ -233,10 +233,10 @@ def _hdf5_episodes(folder: Path, total: int) -> Iterator[Steps]:
             yield _steps(number, observations, actions, rewards, flags)
 
 
-def _require_array(found: Any, name: str) -> h5py.Dataset:
-    if not isinstance(found, h5py.Dataset):
+def _require_array(node: Any, name: str) -> h5py.Dataset:
+    if not isinstance(node, h5py.Dataset):
         raise Unreadable(f"{name} is no array", damaged=True)
-    return found
+    return node
 
 
 def _read_tree(node: h5py.Group | h5py.Dataset, name: str, rows: int) -> Any:
@@ -259,17 +259,17 @@ def _in_order(parts: dict[str, Any], prefix: str) -> Any:
     return tuple(parts[name] for name in names) if set(names) == set(parts) else parts
 
 
-def _require_rows(name: str, found: int, rows: int) -> None:
-    if found == rows:
+def _require_rows(name: str, count: int, rows: int) -> None:
+    if count == rows:
         return
     episode, _, key = name.partition("/")
-    called, key = episode.replace("_", " "), key.partition("/")[0]
+    title, key = episode.replace("_", " "), key.partition("/")[0]
     if key == "observations":
         raise Unreadable(
-            f"{called} has {found} observations for {rows - 1} steps, expected one more than steps",
+            f"{title} has {count} observations for {rows - 1} steps, expected one more than steps",
             damaged=True,
         )
-    raise Unreadable(f"{called} has {found} {key} for {rows} steps", damaged=True)
+    raise Unreadable(f"{title} has {count} {key} for {rows} steps", damaged=True)
 
 
 def _num_entries(tree: Any) -> int:
@@ -282,18 +282,18 @@ def _steps(
     number: int, observations: Any, actions: Any, rewards: Array, flags: list[Array]
 ) -> Steps:
     """The arrays of one episode, each in the shape and with the values that it must have."""
-    called = f"episode {number}"
+    title = f"episode {number}"
     rows = len(rewards)
     if rewards.shape not in ((rows,), (rows, 1)):
-        raise Unreadable(f"{called} has rewards of shape {rewards.shape}, expected ({rows},)")
+        raise Unreadable(f"{title} has rewards of shape {rewards.shape}, expected ({rows},)")
     checked = []
     for key, flag in zip(_FLAGS, flags, strict=True):
         if flag.shape not in ((rows,), (rows, 1)):
-            raise Unreadable(f"{called} has {key} of shape {flag.shape}, expected ({rows},)")
+            raise Unreadable(f"{title} has {key} of shape {flag.shape}, expected ({rows},)")
         flag = flag.reshape(rows)
         bad = np.flatnonzero((flag != 0) & (flag != 1))
         if len(bad):
-            raise Unreadable(f"{called} has {key} of {flag[bad[0]]} at step {bad[0]}, not 0 or 1")
+            raise Unreadable(f"{title} has {key} of {flag[bad[0]]} at step {bad[0]}, not 0 or 1")
         checked.append(flag.astype(bool))
     return Steps(number, observations, actions, rewards.reshape(rows), *checked)
 
