@@ -315,7 +315,9 @@ def test_observations_of_another_space_are_not_bent_to_it(space, values, reason)
         made.flatten(values)
 
 
-@pytest.mark.parametrize("returns", [(1.0, 1.0), (2.0, 1.0), (np.nan, 1.0), (0.0, np.inf)])
+@pytest.mark.parametrize(
+    "returns", [(1.0, 1.0), (2.0, 1.0), (np.nan, 1.0), (0.0, np.inf), (None, 1.0), ("0", "1")]
+)
 def test_reference_returns_that_are_swapped_or_equal_are_refused(returns):
     with pytest.raises(InputError, match="the row of me/x-v0 has reference returns"):
         registry._own("me/x-v0", "Dial-v0", returns)
