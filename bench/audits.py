@@ -33,6 +33,8 @@ BASELINES = {
 PLAYED = ("mean_action", "no_action", "random")
 HIGH = 50.0  # half of the scale: from here on most of a good score may need no learning
 
+_LARGEST = 1e30  # whole numbers of any length are JSON; no sum of rewards comes near it
+
 # `is_near_expert` asks for so many points, and for such a share of what the best tenth exceeds.
 NEAR_EXPERT_SCORE, NEAR_EXPERT_SHARE = 90.0, 0.9
 
@@ -104,7 +106,7 @@ def read(folder: Path) -> list[Audited]:
 
 def _is_sound(audit: Any) -> bool:
     """Whether everything that this module reads is there."""
-    number = lambda value: isinstance(value, int | float) and abs(value) < np.inf
+    number = lambda value: isinstance(value, int | float) and abs(value) < _LARGEST
     try:
         rewards, returns = audit["rewards"], audit["returns"]
         values = [rewards["edges"][-1], *rewards["edges"], rewards["counts"][0]]

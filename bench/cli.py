@@ -688,8 +688,9 @@ def _run_grid(args: GridArgs, display: Callable[[str, int], Any]) -> int:
 def _prepare(results_folder: Path) -> None:
     """Set up what all cells share; fail now rather than after minutes of work."""
     from bench.programs import keep_compiled_programs, tidy
+    from envs.files import make_folder
 
-    results_folder.mkdir(parents=True, exist_ok=True)
+    make_folder(results_folder)
     tidy()
     keep_compiled_programs()
 

@@ -43,7 +43,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy.special import stdtrit
+from scipy.special import betaincinv, stdtrit
 
 from envs.scores import normalized_score
 from envs.types import Array
@@ -214,8 +214,9 @@ def improvement_bounds(value: float, resampled: Array, scores: Array, others: Ar
     """``bounds`` of a probability of improvement.
 
     The probability is that of two runs which have nothing in common, so the resamples of the two
-    are drawn apart. Where all runs win, or none, resamples do not vary; the interval is then
-    Clopper and Pearson's (1934, Biometrika 26:404) of as many wins as there are pairs of runs.
+    are drawn apart. Where on each task all runs win, or none, resamples do not vary, which says
+    nothing of how sure that is; the interval is then Clopper and Pearson's (1934, Biometrika
+    26:404) of that share of wins among as many trials as there are pairs of runs.
 
     Args:
         value: the probability.
@@ -226,10 +227,13 @@ def improvement_bounds(value: float, resampled: Array, scores: Array, others: Ar
     low, high = map(float, bounds(np.array(value), resampled, scores, others))
     if not np.isfinite(low):
         return low, high
+    if high - low > 1e-9:  # more than rounding
+        return max(low, 0.0), min(high, 1.0)
     num_pairs = min(len(scores), len(others)) * scores.shape[1]
-    least = (0.5 * (1.0 - CONFIDENCE)) ** (1.0 / num_pairs)
-    ends = {0.0: (0.0, 1.0 - least), 1.0: (least, 1.0)}
-    return ends.get(value, (max(low, 0.0), min(high, 1.0)))
+    wins, tail = value * num_pairs, 0.5 * (1.0 - CONFIDENCE)
+    low = float(betaincinv(wins, num_pairs - wins + 1.0, tail)) if wins > 0.0 else 0.0
+    high = float(betaincinv(wins + 1.0, num_pairs - wins, 1.0 - tail)) if value < 1.0 else 1.0
+    return low, high
 
 
 def lead(ours: Sequence[Runs], theirs: Sequence[Runs], generator: np.random.Generator) -> Estimate:

@@ -29,12 +29,12 @@ import numpy as np
 from envs.types import Array, InputError
 
 # No room (on the disk, in a quota, under a limit), no permission, a name that is no folder's or no
-# file's, or a disk that fails.
+# file's, a disk that fails or is gone, or too many open files.
 CANNOT_WRITE = (
     *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG),
     *(errno.EACCES, errno.EROFS, errno.EPERM),
     *(errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP),
-    errno.EIO,
+    *(errno.EIO, errno.ESTALE, errno.EMFILE, errno.ENFILE),
 )
 _NO_PERMISSION = (errno.EACCES, errno.EROFS, errno.EPERM)
 # What flock says on a file system that has no locks, such as Lustre or NFS without a lock service.

@@ -7,6 +7,7 @@ call into it goes through one guard, which names the environment in whatever com
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -42,6 +43,7 @@ class GymnasiumLanes:
             EnvironmentFault: it cannot be made, has no time limit, or spaces of another kind.
         """
         self._id = gymnasium_id
+        self._folder = os.getcwd()
         self._environments: list[gymnasium.Env] = []
         try:
             for _ in range(num_envs):
@@ -120,7 +122,7 @@ class GymnasiumLanes:
     def close(self) -> None:
         """Close every environment; what they raise then changes nothing any more."""
         for environment in self._environments:
-            with contextlib.suppress(Exception):
+            with contextlib.suppress(Exception, SystemExit), self._own_folder():
                 environment.close()
         self._environments = []
 
@@ -153,10 +155,27 @@ class GymnasiumLanes:
         return flat
 
     @contextlib.contextmanager
+    def _own_folder(self) -> Iterator[None]:
+        """Be in the folder that the environments have gone to, if any has, and come back.
+
+        Or relative names, such as that of the results, would mean other places from then on.
+        """
+        here = os.getcwd()
+        if self._folder != here:
+            os.chdir(self._folder)
+        try:
+            yield
+        finally:
+            self._folder = os.getcwd()
+            if self._folder != here:
+                os.chdir(here)
+
+    @contextlib.contextmanager
     def _guard(self, failed: str = "", lane: int | None = None) -> Iterator[None]:
         """Name the environment, and the step of its episode, in whatever foreign code raises."""
         try:
-            yield
+            with self._own_folder():
+                yield
         # SystemExit is what an environment raises that calls sys.exit, for want of a licence say.
         except (Exception, SystemExit) as error:
             reason = " ".join(str(error).split())

@@ -162,7 +162,8 @@ def _own(dataset_id: str, gymnasium_id: str, reference_returns: tuple[float, flo
             f"{dataset_id} is no name of a Minari dataset: it ends in a version, as me/logs-v0 does"
         )
     low, high = reference_returns
-    if not -math.inf < low < high < math.inf:
+    numbers = all(isinstance(value, (int, float)) for value in reference_returns)
+    if not numbers or not -math.inf < low < high < math.inf:
         raise InputError(
             f"the row of {dataset_id} has reference returns {reference_returns}: the first is what "
             "acting at random gets, the second, a good return, must be above it"

@@ -181,7 +181,7 @@ def test_an_audit_is_that_of_the_data_that_the_cells_have(folder):
         ("baselines", "logs", "episodes"),
     ],
 )
-@pytest.mark.parametrize("value", [None, "x", [], {}, float("nan")])
+@pytest.mark.parametrize("value", [None, "x", [], {}, float("nan"), 10**400])
 def test_a_damaged_audit_is_one_line(folder, path, value):
     known = json.loads((folder / "audit.json").read_text())
     inner = next(iter(known.values()))

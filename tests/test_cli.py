@@ -286,17 +286,20 @@ def test_a_check_of_tables_is_of_ones_own_and_of_the_committed_ones(clone, capsy
         path.write_text(text)
 
 
-def test_a_full_disk_is_one_line_and_keeps_what_there_is(datasets, tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EMFILE, errno.ESTALE])
+def test_what_cannot_be_written_is_one_line_and_what_there_is_is_kept(
+    datasets, tmp_path, monkeypatch, capsys, number
+):
     def full(*_):
-        raise OSError(errno.ENOSPC, "No space left on device", "x")
+        raise OSError(number, os.strerror(number), "x")
 
     arguments = ["train", "bc", "hopper-medium", "--profile", "smoke", "--results", str(tmp_path)]
     with monkeypatch.context() as patch:
         patch.setattr(checkpoint, "save", full)
         assert cli.main(arguments) == 1
     error = capsys.readouterr().err
-    assert "No space left on device" in error
-    assert "Traceback" not in error
+    assert f"error: cannot write x: {os.strerror(number)}; " in error
+    assert error.count("\n") == 1
     assert cli.main(arguments) == 0
 
 

@@ -478,6 +478,14 @@ def test_links_at_the_names_that_are_written_to_are_not_followed(tmp_path):
     assert (outside / "precious").read_text() == "precious"
 
 
+def test_datasets_may_be_kept_in_a_folder_that_is_named_from_here(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MINARI_DATASETS_PATH", "here")
+    assert make(WALKER, num_threads=1) is True
+    assert dataset_folder(WALKER.dataset_id) == tmp_path / "here" / WALKER.dataset_id
+    assert make(WALKER, num_threads=1) is False
+
+
 def test_an_empty_name_of_the_folder_of_datasets_is_none(monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("MINARI_DATASETS_PATH", "")

@@ -104,6 +104,13 @@ def test_our_own_wrappers_and_arguments_count_as_well(monkeypatch):
     ]
 
 
+def test_episodes_longer_than_the_time_limit_are_doubted_where_no_environment_is_named():
+    dial.save(arrays=dial.episodes((dial.STEPS, dial.STEPS + 3)))
+    [found] = own.provenance(dial.row(), 1.0)["doubts"]
+    says = f"episodes of {dial.STEPS + 1.5} steps there, time limit {dial.STEPS} here"
+    assert found.endswith(says)
+
+
 def test_what_scores_is_kept_beside_the_id(monkeypatch):
     dial.save()
     assert own.provenance(dial.row(), 1.0)["scored_in"] == {

@@ -1,6 +1,8 @@
 """The border to environments that are not ours, and numbers on their way to and from them."""
 
+import os
 import pickle
+import sys
 
 import dial
 import gymnasium
@@ -313,7 +315,41 @@ def test_observations_of_another_space_are_not_bent_to_it(space, values, reason)
         made.flatten(values)
 
 
-@pytest.mark.parametrize("returns", [(1.0, 1.0), (2.0, 1.0), (np.nan, 1.0), (0.0, np.inf)])
+@pytest.mark.parametrize(
+    "returns", [(1.0, 1.0), (2.0, 1.0), (np.nan, 1.0), (0.0, np.inf), (None, 1.0), ("0", "1")]
+)
 def test_reference_returns_that_are_swapped_or_equal_are_refused(returns):
     with pytest.raises(InputError, match="the row of me/x-v0 has reference returns"):
         registry._own("me/x-v0", "Dial-v0", returns)
+
+
+class Wanders(dial.Dial):
+    """Changes the process's folder, as some simulators do, and counts on being there."""
+
+    def __init__(self, folder, seen):
+        super().__init__()
+        self.folder, self.seen = folder, seen
+        os.chdir(folder)
+
+    def step(self, action):
+        self.seen.append(os.getcwd())
+        return super().step(action)
+
+    def close(self):
+        self.seen.append(os.getcwd())
+        sys.exit(5)
+
+
+def test_an_environment_that_changes_the_folder_or_exits_in_close_does_so_for_itself_alone(
+    tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    folder, seen = tmp_path / "elsewhere", []
+    folder.mkdir()
+    played = lanes(lambda: Wanders(folder, seen), count=1)
+    assert os.getcwd() == str(tmp_path)
+    played.reset(np.array([0]))
+    played.step(np.zeros((1, 1)), np.array([True]))
+    played.close()
+    assert os.getcwd() == str(tmp_path)
+    assert seen == [str(folder)] * 2

@@ -98,6 +98,15 @@ def test_where_all_runs_win_the_probability_of_improvement_is_as_sure_as_so_many
     assert stats.improvement_bounds(1.0, always, X[:1], Y) == (-np.inf, np.inf)
 
 
+def test_runs_that_always_win_on_half_of_the_tasks_say_no_more_than_so_many_trials():
+    scores, others = np.tile([1.0, 0.0], (3, 1)), np.tile([0.0, 1.0], (3, 1))
+    draws = [stats.resample(runs, generator(i)) for i, runs in enumerate((scores, others))]
+    value = float(stats.probability_of_improvement(scores, others))
+    ends = stats.improvement_bounds(value, stats.probability_of_improvement(*draws), scores, others)
+    exact = scipy.stats.binomtest(3, 6).proportion_ci(0.95)  # three pairs on two tasks
+    assert ends == pytest.approx((exact.low, exact.high))
+
+
 def test_the_performance_profile_is_that_of_rliable():
     found = stats.performance_profile(X, np.array(list(RLIABLE_PROFILE)))
     np.testing.assert_allclose(found, list(RLIABLE_PROFILE.values()))

@@ -6,12 +6,13 @@ import subprocess
 import sys
 
 import dial
+import gymnasium
 import h5py
 import numpy as np
 import pyarrow.dataset
 import pyarrow.ipc
 import pytest
-from gymnasium.spaces import Box
+from gymnasium.spaces import Box, Discrete
 
 from envs.datasets import own, regenerated
 from envs.datasets.minari import data_hash
@@ -386,3 +387,15 @@ def test_more_than_fits_into_memory_is_refused_before_it_is_read(monkeypatch):
     dial.save()
     monkeypatch.setattr(os, "sysconf", lambda name: 10)
     assert "this machine has 0 GB" in refusal()
+
+
+def test_choices_that_become_more_numbers_than_fit_into_memory_are_refused(monkeypatch):
+    space = Discrete(50_000)
+    gymnasium.register("Choice-v0", lambda: dial.Dial(observation_space=space), max_episode_steps=6)
+    arrays = dial.episodes()
+    for episode in arrays:
+        episode["observations"] = np.arange(7)
+    dial.save(arrays=arrays, observation_space=space)
+    monkeypatch.setattr(os, "sysconf", lambda name: 2000)  # 4 MB; 7 rows are 2.8 MB
+    with pytest.raises(InputError, match=r"me/dial-v0 cannot be read \(it would take 0 GB"):
+        own.read(dial.row(environment="Choice-v0"), 1.0)

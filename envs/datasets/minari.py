@@ -40,7 +40,7 @@ from envs.datasets.checks import check
 from envs.datasets.collected_in import Scorer, defaults_of, differences, spec_of
 from envs.datasets.download import Progress
 from envs.datasets.narrow import Narrowing
-from envs.datasets.reading import Unreadable, readable
+from envs.datasets.reading import Unreadable, readable, require_memory
 from envs.datasets.regenerated import dataset_folder, flatten
 from envs.registry import TASKS, Task, World, world
 from envs.text import reason_of
@@ -237,13 +237,16 @@ def episodes(
             return
         watched.setdefault(name, Narrowing(dataset_id, name)).watch(tree)
 
-    steps = 0
+    steps = needed = 0
     with readable(f"dataset {dataset_id}", fix):
         for episode in stored.episodes(folder, stored.read_metadata(folder)):
             for name in ("observations", "actions", "rewards"):
                 watch(name, getattr(episode, name))
             observations, actions = observed(episode.observations), acted(episode.actions)
             _require_width(f"episode {episode.number}", observations, spec.observation_dim)
+            # One of many choices is stored as a number and becomes as many numbers as choices.
+            needed += 8 * observations.size
+            require_memory(needed)
             _require_width(f"episode {episode.number}", actions, spec.action_dim, "actions")
             yield (
                 observations.astype(np.float32),

@@ -81,11 +81,22 @@ def _doubts(
         if scorer is None:
             return []
         spaces = stored.read_spaces(dataset_folder(task.data) / "data", metadata)
-        lines = differences(theirs, spaces, scorer)
+        lines = differences(theirs, spaces, scorer) or _too_long(metadata, scorer)
     how = f"was collected in another {expected} than it is scored in"
     if not theirs:
         how = f"does not fit {expected}, in which it is scored"
     return [f"{task.data} {how}: {line}" for line in lines]
+
+
+def _too_long(metadata: dict[str, Any], scorer: Scorer) -> list[str]:
+    """A line if episodes have more steps than the time limit lets them, on average."""
+    steps, num_episodes = metadata.get("total_steps"), metadata.get("total_episodes")
+    if not isinstance(steps, int) or not isinstance(num_episodes, int) or num_episodes < 1:
+        return []  # which is said where they are read
+    limit = what_counts(scorer)["time_limit"]
+    if limit is None or steps <= limit * num_episodes:
+        return []
+    return [f"episodes of {steps / num_episodes:.4g} steps there, time limit {limit} here"]
 
 
 @functools.lru_cache(maxsize=16)

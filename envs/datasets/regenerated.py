@@ -40,7 +40,8 @@ def dataset_folder(dataset_id: str) -> Path:
     if not os.environ.get(_ROOT):
         os.environ.pop(_ROOT, None)  # or Minari, which reads it too, would make a folder of no name
     try:
-        return get_dataset_path(dataset_id)
+        # Minari looks for a relative place below itself, and an environment may change the folder.
+        return get_dataset_path(dataset_id).absolute()
     except OSError as error:
         raise InputError(
             f"datasets cannot be kept at {error.filename}: {error.strerror}; name a folder in "
