@@ -318,7 +318,7 @@ def _parse_known(
 ) -> tuple[Any, list[str]]:
     """What ``arguments`` say, and those of them that ``kind`` does not have."""
     if "" in arguments:  # an unset variable in a script; as a folder it would be the current one
-        raise InputError(f"an argument is empty; see: {prog} --help")
+        raise InputError(f"an argument is '', which is empty; see: {prog} --help")
     helped = io.TextIOWrapper(io.BytesIO(), encoding=sys.stdout.encoding)
     complained = io.StringIO()
     try:

@@ -32,6 +32,7 @@ def root(tmp_path_factory):
         facts |= {"config": {EVIL: EVIL}, "dataset_provenance": {"doubts": [EVIL]}}
         facts["settings"]["source"] = facts["dataset"]["hash"] = EVIL
     (folder / "provenance.json").write_text(json.dumps(provenance))
+    table.write(folder)
     return root
 
 
