@@ -103,7 +103,10 @@ def test_list_names_what_there_is(what, found, capsys):
         ),
         (["train", "hopper-medium", "iql"], "algorithm comes first: rl-or-bc train iql hopper-med"),
         (["grid", "--algorithms", "IQL"], "unknown algorithm 'IQL'; did you mean 'iql'?"),
-        (["report", "--plots", ""], "an argument is '', which is empty; see: rl-or-bc report --help"),
+        (
+            ["report", "--plots", ""],
+            "an argument is '', which is empty; see: rl-or-bc report --help",
+        ),
         (["--vesrion"], "did you mean '--version'?"),
         (["audit", "logs-v0", "--environment", "Pendulum-v1"], "dataset logs-v0 is not in "),
         (["audit", "hopper-medium-v2", "--environment", "Hopper-v4"], "data fetch hopper-medium"),
