@@ -1,4 +1,4 @@
-"""What audits say about scores: sentences, and the scores of what needs no learning.
+"""Audits as sentences about scores, and the scores of policies that need no learning.
 
 Imports no JAX. All of it is worked out from the raw values that an audit keeps.
 """
@@ -56,7 +56,7 @@ class Audited(NamedTuple):
 
 
 class Proposal(NamedTuple):
-    """What a row of own data could say.
+    """Reference returns that a row of own data could have.
 
     Attributes:
         low: the return to count as 0.
@@ -105,7 +105,7 @@ def read(folder: Path) -> list[Audited]:
 
 
 def _is_sound(audit: Any) -> bool:
-    """Whether everything that this module reads is there."""
+    """True if everything is there that this module reads."""
     number = lambda value: isinstance(value, int | float) and abs(value) < _LARGEST
     try:
         rewards, returns = audit["rewards"], audit["returns"]
@@ -119,7 +119,7 @@ def _is_sound(audit: Any) -> bool:
 
 
 def remarks(audit: Audit, task: Task) -> list[str]:
-    """What must be known to read scores of methods that learned from the data, in sentences."""
+    """Say in sentences what a reader of scores must know of the data."""
     if rewards_tell_nothing(audit):
         line = (
             f"every reward of the data is {constant_reward(audit):g}, so that rewards prefer no "
@@ -157,7 +157,7 @@ def constant_reward(audit: Audit) -> float | None:
 
 
 def rewards_tell_nothing(audit: Audit) -> bool:
-    """Whether rewards prefer no action to another, so that offline RL does not apply.
+    """True if rewards prefer no action to another, so that offline RL does not apply.
 
     A constant reward says something where an episode ends sooner or later by what is done.
     """
@@ -167,7 +167,7 @@ def rewards_tell_nothing(audit: Audit) -> bool:
 
 
 def is_near_expert(audit: Audit, task: Task) -> bool:
-    """Whether the data are so good that imitation is expected to do as well as offline RL.
+    """True if the data are so good that imitation is expected to do as well as offline RL.
 
     Episodes score at least 90 on average, near the reference policy, and at least 90 % of the
     score that the best tenth of them exceeds, so that there is little to pick or to stitch. Mazes
@@ -268,14 +268,14 @@ def on_proposed_scale(audit: Audit, task: Task) -> tuple[Task, Audit]:
 
 
 def conclusions(audit: Audit, task: Task) -> Audit:
-    """What follows from an audit, as what JSON can hold.
+    """Draw conclusions from an audit, in values that JSON can hold.
 
     Returns:
         ``constant_reward``, None where rewards vary; ``remarks``; of own data ``baseline_scores``
         if there is a scale, and ``references``: the parts of a `Proposal`, or under ``none`` why
         there is none.
     """
-    # Without a scale nothing is said that would need one.
+    # Remarks compare scores, so there are none without a scale.
     has_scale = "scores" in audit
     lines = remarks(audit, task) if has_scale or rewards_tell_nothing(audit) else []
     facts: Audit = {"constant_reward": constant_reward(audit), "remarks": lines}
