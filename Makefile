@@ -36,7 +36,7 @@ bench: $(READY)  ## time learning, evaluation and start (ARGS=--short)
 
 bench-gpu: $(READY)  ## time learning at published sizes on an accelerator (ARGS="--seconds 420")
 	@mkdir -p results/bench
-	@.venv/bin/python tests/speed/accelerator.py results/bench/gpu.json $(ARGS)
+	@.venv/bin/python -m tests.speed.accelerator results/bench/gpu.json $(ARGS)
 	@.venv/bin/python tests/speed/report.py results/bench/gpu.json
 
 table1: $(READY)  ## run the grid into results/local (PROFILE=quick, ARGS=...)
@@ -45,10 +45,10 @@ table1: $(READY)  ## run the grid into results/local (PROFILE=quick, ARGS=...)
 reference: $(READY)  ## make the committed results again, and README's tables (PROFILE, ARGS)
 	@.venv/bin/rl-or-bc grid --results results --profile $(PROFILE) $(ARGS)
 	@.venv/bin/rl-or-bc report --results results
-	@.venv/bin/python tests/reference.py
+	@.venv/bin/python -m tests.helpers.reference
 
 policies: $(READY)  ## train the behaviour policies that collect the data sets
-	@.venv/bin/python -m envs.behaviour $(ARGS)
+	@.venv/bin/python -m envs.collect $(ARGS)
 
 # uv keeps the pins it finds in the file unless told otherwise: ARGS=--upgrade.
 # It has a folder of its own, so that the environment holds what the lock says and no more.

@@ -15,8 +15,9 @@ import jax.numpy as jnp
 import optax
 from flax import struct
 
-from envs.types import Dataset, InputError
-from envs.views import REWARD_TRANSFORMS, Statistics
+from algos.views import REWARD_TRANSFORMS, Statistics
+from envs.dataset import Dataset
+from envs.errors import InputError
 
 Params = Any
 State = Any
@@ -81,7 +82,7 @@ class ValueConfig(Config):
     Attributes:
         discount: gamma.
         polyak: share of the new network in its target at each update of the target.
-        reward_transform: a key of ``envs.views.REWARD_TRANSFORMS``.
+        reward_transform: a key of ``algos.views.REWARD_TRANSFORMS``.
         normalize_observations: scale observations by the dataset's mean and deviation.
         layer_norm: layer norm in critic and value.
     """

@@ -30,9 +30,8 @@ import jax.numpy as jnp
 import optax
 from flax import struct
 
-from algos import core, losses, networks, sampling
-from envs import views
-from envs.types import EnvSpec
+from algos import core, losses, networks, sampling, views
+from envs.environment import EnvSpec
 
 # Of a batch, in the critics' gradient: with 31 actions each, 2 MB a layer of 256 units.
 _ROWS_AT_A_TIME = 64

@@ -26,9 +26,8 @@ import jax.numpy as jnp
 import optax
 from flax import struct
 
-from algos import core, networks, sampling
-from envs import views
-from envs.types import EnvSpec
+from algos import core, networks, sampling, views
+from envs.environment import EnvSpec
 
 # Measured on regenerated hopper-medium, 1,200 steps of 60 rows: 57 with windows of 5 and 46 with
 # windows of 10, within the deviation over seeds; 27 and 33 with timestep_std 1.

@@ -9,8 +9,8 @@ from types import MappingProxyType
 from typing import Any
 
 from algos import core
-from envs.registry import look_up
-from envs.types import EnvSpec
+from envs.environment import EnvSpec
+from envs.tasks import look_up
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

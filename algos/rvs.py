@@ -29,9 +29,9 @@ import jax.numpy as jnp
 import optax
 from flax import struct
 
-from algos import core, networks, sampling
-from envs import views
-from envs.types import Dataset, EnvSpec
+from algos import core, networks, sampling, views
+from envs.dataset import Dataset
+from envs.environment import EnvSpec
 
 CONDITIONS = ("return", "goal")
 

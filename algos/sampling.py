@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from algos.core import Sample
-from envs.views import Outcomes, Paths, Sequences
+from algos.views import Outcomes, Paths, Sequences
 
 
 def uniform(batch_size: int) -> Sample:

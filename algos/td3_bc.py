@@ -19,9 +19,8 @@ import jax.numpy as jnp
 import optax
 from flax import struct
 
-from algos import core, losses, networks, sampling
-from envs import views
-from envs.types import EnvSpec
+from algos import core, losses, networks, sampling, views
+from envs.environment import EnvSpec
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -26,8 +26,8 @@ if foreign := shadows.find_foreign():
     sys.exit(EXIT_USAGE)
 
 from bench import devices, interrupt, screen, terminal  # noqa: E402
+from envs.errors import Fault, InputError  # noqa: E402
 from envs.text import for_terminal  # noqa: E402
-from envs.types import Fault, InputError  # noqa: E402
 
 # Commands import what they need when they run: `table` and `list` must not wait for JAX.
 
@@ -282,7 +282,7 @@ def _dispatch(arguments: list[str]) -> int:
         print("\nrl-or-bc COMMAND --help lists a command's options.")
         print("rl-or-bc --version prints the version.")
         return 0 if rest else EXIT_USAGE
-    from envs.registry import unknown_name
+    from envs.tasks import unknown_name
 
     known = group or [*COMMANDS, "--version"]
     raise unknown_name("command", " ".join(arguments[: 2 if group else 1]), known)
@@ -369,7 +369,7 @@ _COMPLAINTS = (
 
 
 def _unknown_argument(argument: str, parsed: Any, prog: str) -> InputError:
-    from envs.registry import unknown_name
+    from envs.tasks import unknown_name
 
     if not argument.startswith("-"):
         return InputError(f"{argument!r} is one argument too many; see: {prog} --help")
@@ -382,7 +382,7 @@ def _unknown_argument(argument: str, parsed: Any, prog: str) -> InputError:
 
 
 def _list(args: ListArgs) -> int:
-    from envs.registry import TASKS, unknown_name
+    from envs.tasks import TASKS, unknown_name
 
     header: tuple[str, ...]
     rows: list[tuple[Any, ...]]
@@ -398,7 +398,7 @@ def _list(args: ListArgs) -> int:
         rows = [(n, e.title, e.style, e.told, e.paper) for n, e in ALGORITHMS.items()]
         header = ("algorithm", "column", "family", "told", "paper")
     elif args.what == "profiles":
-        from bench.profiles import PROFILES
+        from bench.run.profiles import PROFILES
 
         rows = [(n, p.num_seeds, p.purpose) for n, p in PROFILES.items()]
         header = ("profile", "seeds", "purpose")
@@ -423,7 +423,7 @@ def _collect(
     recipes: Sequence[Any], overwrite: bool, display: Callable[[str, int], Any]
 ) -> dict[str, str]:
     """Make datasets; task -> a line, of those that failed."""
-    from bench.datasets import make_all
+    from bench.launch.datasets import make_all
 
     with display("datasets", len(recipes)) as shown:
         return make_all(recipes, overwrite, shown)
@@ -439,7 +439,7 @@ def _fail(lines: Iterable[str]) -> int:
 
 def _data_fetch(args: DataFetchArgs) -> int:
     from bench.display import Bars
-    from envs.datasets import fetch, resolve
+    from envs.sources.registry import fetch, resolve
 
     if not args.tasks:
         raise InputError("name the tasks whose data to download; see: rl-or-bc list tasks")
@@ -454,7 +454,7 @@ def _data_fetch(args: DataFetchArgs) -> int:
 
 
 def _data_info(args: DataInfoArgs) -> int:
-    from envs.datasets.make import describe
+    from envs.collect.make import describe
 
     described = [describe(recipe) for recipe in _recipes(args)]
     for rows in zip(*described, strict=True):
@@ -470,10 +470,11 @@ def _data_info(args: DataInfoArgs) -> int:
 def _audit(args: AuditArgs) -> int:
     import json
 
-    from bench import audits, baselines
-    from bench.profiles import get_profile
-    from envs.datasets import choose_scale, load, resolve
-    from envs.registry import OWN
+    from bench.report import audits
+    from bench.run import baselines
+    from bench.run.profiles import get_profile
+    from envs.sources.registry import choose_scale, load, resolve
+    from envs.tasks import OWN
 
     drafted = audits.without_row(args.dataset, args.environment)
     if drafted is not None:
@@ -519,9 +520,9 @@ def _audit(args: AuditArgs) -> int:
 
 
 def _recipes(args: DataInfoArgs) -> list[Any]:
-    from bench.profiles import get_profile
-    from envs.behaviour.recipes import Recipe
-    from envs.datasets import DEFAULT_SOURCE, get_source, resolve
+    from bench.run.profiles import get_profile
+    from envs.recipes import Recipe
+    from envs.sources.registry import DEFAULT_SOURCE, get_source, resolve
 
     sizes = get_profile(args.profile).sizes
     names = args.tasks or get_source(DEFAULT_SOURCE).tasks
@@ -542,11 +543,12 @@ def _train(arguments: list[str]) -> int:
         raise
 
     from algos.registry import ALGORITHMS, get_algorithm
-    from bench import cell, grid
+    from bench import grid
     from bench.display import Bars
     from bench.interrupt import asked_to_stop
-    from bench.profiles import get_profile
-    from envs.datasets import resolve
+    from bench.run import cell
+    from bench.run.profiles import get_profile
+    from envs.sources.registry import resolve
 
     if first.task in ALGORITHMS:
         raise InputError(f"the algorithm comes first: {prog} {first.task} {first.algorithm}")
@@ -633,10 +635,12 @@ def _grid(args: GridArgs) -> int:
 
 def _run_grid(args: GridArgs, display: Callable[[str, int], Any]) -> int:
     from algos.registry import ALGORITHMS, TABLE1, get_algorithm
-    from bench import grid, table, workers
-    from bench.cell import folder_of
-    from bench.profiles import get_profile
-    from envs.datasets import DEFAULT_SOURCE, get_source, resolve
+    from bench import grid
+    from bench.launch import processes
+    from bench.report import table
+    from bench.run.cell import folder_of
+    from bench.run.profiles import get_profile
+    from envs.sources.registry import DEFAULT_SOURCE, get_source, resolve
 
     if args.workers is not None and args.workers < 1:
         raise InputError(f"workers must be at least 1, got {args.workers}")
@@ -670,7 +674,7 @@ def _run_grid(args: GridArgs, display: Callable[[str, int], Any]) -> int:
     if not planned:
         return _fail(missing.values())
     _prepare(args.results)
-    num_workers = workers.default_number() if args.workers is None else args.workers
+    num_workers = processes.default_number() if args.workers is None else args.workers
     with display("cells", len(planned)) as shown:
         failures = grid.run(planned, args.profile, args.results, shown, num_workers, args.keep)
     folder = args.results / sources[0] / args.profile
@@ -687,7 +691,7 @@ def _run_grid(args: GridArgs, display: Callable[[str, int], Any]) -> int:
 
 def _prepare(results_folder: Path) -> None:
     """Set up what all cells share; fail now rather than after minutes of work."""
-    from bench.programs import keep_compiled_programs, tidy
+    from bench.run.programs import keep_compiled_programs, tidy
     from envs.files import make_folder
 
     make_folder(results_folder)
@@ -701,10 +705,10 @@ def _have_data(planned: Sequence[Any], display: Callable[[str, int], Any]) -> di
     A file that cannot be used is thus refused before anything is written, and not hours later.
     Returns task -> a line, of the datasets that could not be made.
     """
-    from bench.cell import load_once, make_lanes
-    from envs.behaviour.recipes import Recipe
-    from envs.datasets import require_trust
-    from envs.datasets.regenerated import dataset_folder
+    from bench.run.cell import load_once, make_lanes
+    from envs.recipes import Recipe
+    from envs.sources.regenerated import dataset_folder
+    from envs.sources.registry import require_trust
 
     cells = list({(c.task, c.settings.source, c.settings.scale): c for c in planned}.values())
     made = [c for c in cells if c.settings.source == "regenerated"]
@@ -733,9 +737,9 @@ def _have_data(planned: Sequence[Any], display: Callable[[str, int], Any]) -> di
 
 
 def _table(args: TableArgs) -> int:
-    from bench import audits, table
-    from bench.formats import FORMATS
-    from envs.registry import look_up
+    from bench.report import audits, table
+    from bench.report.formats import FORMATS
+    from envs.tasks import look_up
 
     if args.check:
         return _check_tables(args)
@@ -757,7 +761,7 @@ def _table(args: TableArgs) -> int:
 
 def _check_tables(args: TableArgs) -> int:
     """Compare tables and pages with their scores: those of one root, or yours and the committed."""
-    from bench import findings, report, table
+    from bench.report import claims, page, table
 
     roots = (LOCAL, REFERENCE) if args.results is None else (args.results,)
     known = {root: table.find(root, args.source, args.profile) for root in roots}
@@ -765,8 +769,8 @@ def _check_tables(args: TableArgs) -> int:
         raise _no_scores(roots, args.source, args.profile)
     num_stale = 0
     for root, folders in known.items():
-        stale = [path for f in folders for path in (*table.stale(f), *report.stale(f))]
-        stale += findings.stale(root, args.template) if folders else []
+        stale = [path for f in folders for path in (*table.stale(f), *page.stale(f))]
+        stale += claims.stale(root, args.template) if folders else []
         for path in stale:
             fix = f"rl-or-bc report --results {root}"
             terminal.say(f"error: {path} is not what its scores give; run: {fix}")
@@ -788,7 +792,7 @@ def _scored(
     Raises:
         InputError: there is none.
     """
-    from bench import table
+    from bench.report import table
 
     roots = (LOCAL, REFERENCE) if given is None else (given,)
     for root in roots:
@@ -812,7 +816,7 @@ def _say_whose(root: Path, given: Path | None, stream: TextIO) -> None:
 def _compare(args: CompareArgs) -> int:
     import pandas as pd
 
-    from bench import compare, stats
+    from bench.report import compare, stats
 
     root, folders = _scored(args.results, args.source, args.profile)
     compared = {folder: compare.load(folder) for folder in folders}
@@ -836,17 +840,17 @@ def _compare(args: CompareArgs) -> int:
 
 
 def _report(args: ReportArgs) -> int:
-    from bench import findings, report, table
+    from bench.report import claims, page, table
 
     root, folders = _scored(args.results)
     _say_whose(root, args.results, sys.stdout)
     for folder in folders:
         table.write(folder)
-        print(for_terminal(f"{report.write(folder)}"))
+        print(for_terminal(f"{page.write(folder)}"))
         if args.plots is not None:
             where = args.plots / folder.parent.name / folder.name
-            print(for_terminal(f"{len(report.write_plots(folder, where))} pictures: {where}"))
-    print(for_terminal(f"{findings.write(root, args.template)}"))
+            print(for_terminal(f"{len(page.write_plots(folder, where))} pictures: {where}"))
+    print(for_terminal(f"{claims.write(root, args.template)}"))
     return 0
 
 
@@ -862,7 +866,7 @@ def _doctor(args: DoctorArgs) -> int:
 
 def _print_scores(folder: Path, summary: Any, columns: Any) -> None:
     """Print the scores in ``summary``, which are all or some of those of ``folder``."""
-    from bench import audits, table
+    from bench.report import audits, table
 
     screen.show(table.render_text(summary, columns))
     audited = [found for found in audits.read(folder) if found.task.name in set(summary["task"])]

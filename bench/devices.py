@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import traceback
 
-from envs.types import InputError
+from envs.errors import InputError
 
 _CHOICES = ("JAX_PLATFORMS", "JAX_PLATFORM_NAME")
 

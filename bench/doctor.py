@@ -19,19 +19,19 @@ import jax.numpy as jnp
 import numpy as np
 
 from algos.registry import get_algorithm
+from algos.views import statistics
 from bench import devices
-from bench.cell import PACKAGES
-from bench.evaluate import describe
-from bench.profiles import PROFILES
-from bench.train import EVAL, INIT, TRAIN, build, stream
+from bench.run.cell import PACKAGES
+from bench.run.evaluate import describe
+from bench.run.profiles import PROFILES
+from bench.run.train import EVAL, INIT, TRAIN, build, stream
 from envs import toy
-from envs.behaviour.recipes import Recipe
-from envs.datasets import DEFAULT_SOURCE, get_source
-from envs.datasets.regenerated import dataset_folder, read_metadata
-from envs.registry import TASKS, get_task
-from envs.simulate import num_processors
-from envs.types import InputError
-from envs.views import statistics
+from envs.errors import InputError
+from envs.recipes import Recipe
+from envs.sources.regenerated import dataset_folder, read_metadata
+from envs.sources.registry import DEFAULT_SOURCE, get_source
+from envs.tasks import TASKS, get_task
+from envs.worlds.simulate import num_processors
 
 OK, NOTE, WRONG = "ok", "note", "wrong"
 LOCK = Path(__file__).parent.parent / "requirements.lock"

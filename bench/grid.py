@@ -12,16 +12,18 @@ from typing import Any
 import pandas as pd
 
 from algos.registry import ALGORITHMS, get_algorithm
-from bench import cell as cells
-from bench import results, stats, table, workers
-from bench.cell import Cell, Settings
+from bench import store
 from bench.display import Display
 from bench.interrupt import Asked, asked_to_stop
-from bench.profiles import Profile
+from bench.launch import processes
+from bench.report import stats, table
+from bench.run import cell as cells
+from bench.run.cell import Cell, Settings
+from bench.run.profiles import Profile
 from envs import files
-from envs.datasets import choose_scale
-from envs.registry import TASKS, Task
-from envs.types import InputError
+from envs.errors import InputError
+from envs.sources.registry import choose_scale
+from envs.tasks import TASKS, Task
 
 
 def plan(task: Task, algorithm: str, profile: Profile, source: str, **overrides: Any) -> Cell:
@@ -91,7 +93,7 @@ def run(
         one line per failed cell.
 
     Raises:
-        bench.cell.Interrupted: Ctrl-C, after running cells were checkpointed.
+        bench.run.cell.Interrupted: Ctrl-C, after running cells were checkpointed.
         OSError: nothing can be written any more.
         InputError: a cell's data or files cannot be used.
     """
@@ -108,7 +110,7 @@ def run(
             if num_workers <= 1:
                 outcomes = _one_by_one(planned, results_folder, display, asked)
             else:
-                outcomes = workers.run(planned, results_folder, display, num_workers, asked)
+                outcomes = processes.run(planned, results_folder, display, num_workers, asked)
             stack.callback(outcomes.close)  # workers end before the tables are written
             for cell, outcome in outcomes:
                 if isinstance(outcome, InputError):
@@ -130,7 +132,7 @@ def run(
         # Whatever ended the grid, cells that are done are in its tables.
         if provenance:
             # Another grid may publish other cells of the same table: neither may undo the other's.
-            with results.writing(folder, display.note):
+            with store.writing(folder, display.note):
                 publish(pd.concat(rows), provenance, folder, pd.concat(tracks) if tracks else None)
     if stale:
         display.note(
@@ -143,7 +145,7 @@ def run(
 def _published(planned: Sequence[Cell], folder: Path, results_folder: Path) -> list[Cell]:
     """Those of ``planned`` whose rows are in the table of ``folder``."""
     path = folder / "provenance.json"
-    known = results.read_provenance(path) if path.exists() else {}
+    known = store.read_provenance(path) if path.exists() else {}
     return [
         cell
         for cell in planned
@@ -178,9 +180,9 @@ def publish(
     """Merge finished cells and the audits of their data into ``folder``, and write its tables."""
     order = [f"{task}/{algorithm}" for task in TASKS for algorithm in ALGORITHMS]
     facts = {name: dict(cell) for name, cell in provenance.items()}
-    audits = {results.data_name(cell): cell.pop("audit", None) for cell in facts.values()}
-    results.publish(folder, rows, facts, order, tracks)
-    results.publish_audits(folder, {name: found for name, found in audits.items() if found})
+    audits = {store.data_name(cell): cell.pop("audit", None) for cell in facts.values()}
+    store.publish(folder, rows, facts, order, tracks)
+    store.publish_audits(folder, {name: found for name, found in audits.items() if found})
     table.write(folder)
 
 

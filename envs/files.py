@@ -26,7 +26,8 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from envs.types import Array, InputError
+from envs.errors import InputError
+from envs.spaces import Array
 
 # No room (on the disk, in a quota, under a limit), no permission, a name that is no folder's or no
 # file's, a disk that fails or is gone, or too many open files.

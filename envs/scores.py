@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from envs.types import Array
+from envs.spaces import Array
 
 # name: (return of a random policy, return of the reference policy)
 REFERENCE_RETURNS = {

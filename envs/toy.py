@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from envs.datasets.regenerated import flatten
-from envs.types import Array, Dataset, EnvSpec
+from envs.dataset import Dataset
+from envs.environment import EnvSpec
+from envs.spaces import Array
 
 BAD_ACTION, GOOD_ACTION = -0.5, 0.8  # of mixed_quality and stitching
 START, OTHER_START, CROSSING, DEAD_END, GOAL = np.eye(5, dtype=np.float32)
@@ -111,7 +112,7 @@ def _episode(
 def _join(
     episodes: list[tuple[Array, Array, Array, Array, Array]], goal_dim: int = 0
 ) -> tuple[Dataset, EnvSpec]:
-    dataset = flatten(episodes)
+    dataset = Dataset.from_episodes(episodes)
     spec = EnvSpec(
         observation_dim=dataset.observations.shape[1],
         action_dim=dataset.actions.shape[1],

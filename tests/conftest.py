@@ -5,12 +5,12 @@ import jax.numpy as jnp
 import pytest
 from hypothesis import settings
 
-from bench.profiles import PROFILES
+from algos import views
+from bench.run.profiles import PROFILES
 from envs import toy as toys
-from envs import views
-from envs.behaviour.recipes import Recipe
-from envs.datasets.make import make
-from envs.registry import get_task
+from envs.collect.make import make
+from envs.recipes import Recipe
+from envs.tasks import get_task
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_debug_key_reuse", True)

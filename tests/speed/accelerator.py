@@ -1,6 +1,6 @@
 """Updates per second of every method on an accelerator, at published sizes.
 
-``python tests/speed/accelerator.py results/bench/gpu.json`` compiles the programs of one number of
+``python -m tests.speed.accelerator results/bench/gpu.json`` compiles the programs of one number of
 seeds side by side, then measures one after the other, and writes the file anew after each of them:
 a lease that ends early keeps what was measured. ``tests/speed/report.py`` reads the file.
 """
@@ -23,16 +23,12 @@ import jax
 import jax.numpy as jnp
 from rich.console import Console
 
-sys.path.insert(0, str(Path(__file__).parent.parent))  # as pytest does it
-
-from speed import flops
-from speed.conftest import measure_peak
-from speed.test_learning import TASK, Chunk, compile_chunks, noise, settings
-
-from algos import core
-from bench.train import INIT, build, stream
-from envs import views
-from envs.registry import get_task
+from algos import core, views
+from bench.run.train import INIT, build, stream
+from envs.tasks import get_task
+from tests.speed import flops
+from tests.speed.conftest import measure_peak
+from tests.speed.test_learning import TASK, Chunk, compile_chunks, noise, settings
 
 SEEDS = (10, 1, 5, 20)  # those that the projection needs come first
 NUM_UPDATES = 200  # of a round: a multiple of every method's actor delay

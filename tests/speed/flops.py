@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import Any
 
 from algos import core
-from envs.types import EnvSpec
+from envs.environment import EnvSpec
 
 Widths = tuple[int, ...]  # of a dense net: input, hidden layers, output
 

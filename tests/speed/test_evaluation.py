@@ -21,14 +21,14 @@ import pytest
 
 from algos import core
 from algos.registry import get_algorithm
-from bench.evaluate import episode_seeds, evaluate
-from bench.profiles import get_profile
-from bench.train import INIT, Program, build, stream
-from envs.behaviour import policy
-from envs.registry import Task, get_task
-from envs.simulate import Simulator
-from envs.types import Array
-from envs.views import Statistics
+from algos.views import Statistics
+from bench.run.evaluate import episode_seeds, evaluate
+from bench.run.profiles import get_profile
+from bench.run.train import INIT, Program, build, stream
+from envs.collect import policy
+from envs.spaces import Array
+from envs.tasks import Task, get_task
+from envs.worlds.simulate import Simulator
 
 pytestmark = pytest.mark.speed
 

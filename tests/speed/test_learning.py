@@ -17,15 +17,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from speed import flops
 
-from algos import core
+from algos import core, views
 from algos.registry import get_algorithm
-from bench.profiles import get_profile
-from bench.train import INIT, TRAIN, Run, build, stream
-from envs import views
-from envs.registry import get_task
-from envs.types import Dataset
+from bench.run.profiles import get_profile
+from bench.run.train import INIT, TRAIN, Run, build, stream
+from envs.dataset import Dataset
+from envs.tasks import get_task
+from tests.speed import flops
 
 pytestmark = pytest.mark.speed
 

@@ -8,11 +8,11 @@ import time
 import jax
 import numpy as np
 import pytest
-from speed.test_learning import TASK, compile_chunks, fill_round, noise, settings
 
-from bench.train import INIT, build, stream
-from envs.registry import get_task
-from envs.views import statistics as observation_statistics
+from algos.views import statistics as observation_statistics
+from bench.run.train import INIT, build, stream
+from envs.tasks import get_task
+from tests.speed.test_learning import TASK, compile_chunks, fill_round, noise, settings
 
 pytestmark = pytest.mark.speed
 

@@ -1,0 +1,1 @@
+"""Online learners of the behaviour policies."""

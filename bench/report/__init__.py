@@ -1,0 +1,1 @@
+"""Scores as tables, pages, pictures and claims. Imports no JAX."""

@@ -1,0 +1,122 @@
+"""Our cells beside published scores, one by one. Imports no JAX."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bench.report import package, table
+
+COMPARE_COLUMNS = (
+    "data",
+    "profile",
+    "task",
+    "algorithm",
+    "mean",
+    "low",
+    "high",
+    "num_seeds",
+    "published",
+    "published_std",
+    "difference",
+    "inside",
+    "relation",
+    "source",
+)
+# Which version of D4RL's files a source reads; the others read other data.
+D4RL_VERSIONS = {"d4rl": "v2", "d4rl-qlearning": "v2"}
+
+REPRODUCTION, OTHER_SIZE, OTHER_DATA = "reproduction", "same data, other size", "other data"
+
+
+def compare(summary: pd.DataFrame) -> pd.DataFrame:
+    """One row of ``COMPARE_COLUMNS`` for each published score of each of our cells.
+
+    ``data`` is where ours come from, ``source`` what printed the other.
+    ``low`` and ``high`` bound our mean at 95 % (``bench.report.stats.cell_interval``), and
+    ``inside`` says whether the published mean lies between them. That is a statement about our
+    runs alone: most sources print no deviation.
+
+    Args:
+        summary: what ``bench.report.table.summarize`` gives.
+    """
+    published = package.read_rows(
+        table.PUBLISHED, ("task", "version", "algorithm", "score", "std", "source")
+    ).rename(columns={"score": "published", "std": "published_std", "source": "printed_in"})
+    both = summary.merge(published, on=["task", "algorithm"])
+    inside = (both["low"] <= both["published"]) & (both["published"] <= both["high"])
+    # A single seed has no interval to be inside of.
+    inside = inside.astype(object).where(both["num_seeds"] > 1, None)
+    keys = zip(both["source"], both["profile"], both["version"], both["doubts"], strict=True)
+    relations = [relation(*key) for key in keys]
+    return both.assign(
+        difference=both["mean"] - both["published"],
+        inside=inside,
+        relation=relations,
+        data=both["source"],
+        source=both["printed_in"] + ", D4RL " + both["version"],
+    ).replace([np.inf, -np.inf], np.nan)[list(COMPARE_COLUMNS)]
+
+
+def relation(source: str, profile: str, version: str, doubts: str = "") -> str:
+    """What our cell is to a published score; only equal data and sizes make it a reproduction.
+
+    Args:
+        source: where our data come from.
+        profile: the size of our run.
+        version: the version of D4RL's files that the published score was trained on.
+        doubts: why our data or environment are not the source's, if they are not.
+    """
+    if D4RL_VERSIONS.get(source) != version or doubts:
+        return OTHER_DATA
+    return REPRODUCTION if profile == "paper" else OTHER_SIZE
+
+
+def of_the_post(compared: pd.DataFrame) -> pd.DataFrame:
+    """Those rows whose source the post's table goes back to."""
+    return compared[compared["source"].str.startswith(table.POST_SOURCES)]
+
+
+def load(folder: Path) -> pd.DataFrame:
+    """``compare`` of ``folder``'s raw rows, ``results/<source>/<profile>``."""
+    summary, _ = table.load(folder)
+    return compare(summary)
+
+
+def to_csv(compared: pd.DataFrame) -> str:
+    """All of it, scores in two decimals."""
+    return table.csv(compared, "%.2f")
+
+
+def summary(compared: pd.DataFrame) -> str:
+    """What the comparison with the post's sources comes to, and what it may be called."""
+    rows = of_the_post(compared)
+    parts = []
+    for name, group in rows.groupby("relation", sort=False):
+        judged = group["inside"].dropna()
+        parts.append(f"{name}: {int(judged.sum())} of {len(judged)} published means inside")
+    text = "; ".join(parts) or "nothing published for these cells"
+    if set(rows["relation"]) <= {REPRODUCTION}:
+        return f"{text}."
+    return f"{text}. Only equal data at published sizes would be a reproduction."
+
+
+def texts(compared: pd.DataFrame) -> list[tuple[str, ...]]:
+    """What a terminal shows of each row: names, numbers, verdict, relation."""
+    verdicts: dict[Any, str] = {True: "inside", False: "outside", None: "-"}
+    return [
+        (
+            str(row.task),
+            str(row.algorithm),
+            f"{row.mean:z.1f}",
+            "one seed" if row.inside is None else f"{row.low:z.1f} to {row.high:z.1f}",
+            f"{row.published:z.1f}",
+            f"{row.difference:+z.1f}",
+            verdicts[row.inside],
+            str(row.relation),
+        )
+        for row in compared.itertuples()
+    ]

@@ -1,0 +1,1 @@
+"""One cell: how it is planned, trained, scored and kept."""

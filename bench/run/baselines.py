@@ -1,0 +1,88 @@
+"""What needs no learning, beside which the scores on own data mean something.
+
+Policies that look at nothing are played: one action throughout (the mean of the data's actions, or
+none, which is 0 in the environment's own units) and uniformly random ones. What they get is kept
+with the audit; ``bench.report.audits`` reads it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any, cast
+
+import numpy as np
+
+from bench.report import audits
+from bench.run.evaluate import evaluate, naming
+from bench.run.train import Program
+from envs.dataset import Dataset
+from envs.sources.registry import Provenance, audit
+from envs.spaces import Array
+from envs.tasks import OWN, Task
+from envs.worlds.gymnasium_lanes import GymnasiumLanes
+
+NUM_EPISODES = 20
+# Environments may be slow or long: fewer episodes where so many would be more steps than this.
+NUM_STEPS = 10_000
+
+
+def audited(
+    task: Task, source: str, scale: float, version: str | None, loaded: tuple[Dataset, Provenance]
+) -> dict[str, Any]:
+    """``envs.sources.registry.audit``, of own data with ``baselines``; see `measure`."""
+    facts = audit(task, source, scale, version, loaded)
+    return facts | {"baselines": measure(loaded[0], task)} if source == OWN else facts
+
+
+def measure(dataset: Dataset, task: Task) -> dict[str, dict[str, float]]:
+    """Mean returns of the data's episodes and of policies that look at nothing.
+
+    The episodes played are the first of those that a cell plays with its seed 0.
+
+    Args:
+        dataset: as ``envs.sources.registry.load`` gives it.
+        task: own data, scored in a gymnasium environment.
+
+    Returns:
+        for each of ``audits.BASELINES``, the undiscounted mean ``return`` and the number of
+        ``episodes`` that it comes from.
+
+    Raises:
+        InputError: the environment cannot be made.
+        Fault: it raises an error, or gives what is no number.
+    """
+    returns = np.sort(dataset.episode_returns)
+    num_episodes = min(NUM_EPISODES, max(1, NUM_STEPS // task.spec.max_episode_steps))
+    mean = dataset.actions.mean(axis=0, dtype=np.float64)
+    generator = np.random.default_rng(0)
+    by_name = {"logs": returns, "best_tenth": returns[-max(1, len(returns) // 10) :]}
+    lanes = GymnasiumLanes(task.environment, num_episodes, task.reference_returns)
+    with contextlib.closing(lanes), naming(task.name, task.gymnasium_id):
+        shape = (1, num_episodes, lanes.spec.action_dim)
+        # Where 0 is beyond the environment's range, the nearest end stands for it.
+        nothing = np.clip(lanes.actions.unscale(np.zeros((1, lanes.spec.action_dim))), -1.0, 1.0)
+        policies: dict[str, Callable[[], Array]] = {
+            "mean_action": lambda: np.broadcast_to(mean, shape),
+            "no_action": lambda: np.broadcast_to(nothing, shape),
+            "random": lambda: generator.uniform(-1.0, 1.0, shape),
+        }
+        for name in audits.PLAYED:
+            by_name[name] = evaluate(_program(policies[name]), None, lanes, (0,), num_episodes)[0]
+    return {
+        name: {
+            "return": float(by_name[name].mean()),
+            "episodes": by_name[name].size,
+        }
+        for name in audits.BASELINES
+    }
+
+
+def _program(act: Callable[[], Array]) -> Program:
+    """A policy that looks at nothing and remembers nothing, with what ``evaluate`` calls."""
+    policy = SimpleNamespace(
+        reset=lambda keys, goals: None,
+        act=lambda states, carries, observations, rewards: (act(), carries),
+    )
+    return cast(Program, policy)

@@ -1,0 +1,198 @@
+"""Result files: raw rows and provenance. Imports no JAX."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from envs.errors import InputError
+from envs.files import Report, locked, open_regular, read_json, write_json, write_text
+
+# With pyarrow pandas would keep text in Arrow's form, which refuses half a surrogate pair.
+pd.set_option("mode.string_storage", "python")
+
+# One row per episode played.
+SCORE_COLUMNS = ("task", "algorithm", "seed", "step", "episode", "return", "length")
+# Where a maze's episode went: one row per point of it that is kept, x and y in metres.
+TRACK_COLUMNS = ("task", "algorithm", "seed", "episode", "step", "x", "y")
+_NUMBERS = ("seed", "step", "episode", "return", "length", "value", "x", "y")
+_LONGEST_LINE = 4096  # bytes; ours have a few hundred at most
+LARGEST = 1e12  # no return, step or length comes near it; a loss ("value") may be NaN
+
+# What every cell's provenance must have, whoever wrote it: types, or the words allowed.
+_FACTS = {
+    "task": {"name": str},
+    "algorithm": str,
+    "title": str,
+    "style": ("imitation", "offline RL"),
+    "told": str,
+    "settings": {"seeds": list, "num_episodes": int, "source": str, "scale": float},
+    "dataset": {"hash": str},
+    "hash": str,
+}
+
+
+def write_rows(path: Path, rows: pd.DataFrame) -> None:
+    """Replace ``path`` by ``rows`` as CSV; floats in their shortest exact form."""
+    write_text(path, rows.to_csv(index=False, lineterminator="\n"))
+
+
+def read_rows(path: Path, columns: Iterable[str]) -> pd.DataFrame:
+    """The CSV at ``path``; no rows if there is no such file.
+
+    Raises:
+        InputError: the file cannot be parsed, lacks a column or holds what is no number.
+    """
+    columns = list(columns)
+    if not path.exists():
+        return pd.DataFrame(columns=columns)
+    try:
+        with open_regular(path) as file:
+            # Before pandas sees them, which takes memory for every column of any of them.
+            lines = iter(partial(file.readline, _LONGEST_LINE + 1), b"")
+            if any(len(line) > _LONGEST_LINE for line in lines):
+                raise InputError(
+                    f"{path} has a line of more than {_LONGEST_LINE:,} bytes; "
+                    "restore or delete the file"
+                )
+            file.seek(0)
+            rows = pd.read_csv(file)
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from None
+    except (ValueError, OverflowError) as error:  # of parsing, of UTF-8, of an empty file
+        reason = " ".join(str(error).split())
+        raise InputError(f"{path} is not a CSV file of results: {reason}") from None
+    missing = [column for column in columns if column not in rows.columns]
+    if missing:
+        raise InputError(f"{path} lacks the column {missing[0]!r}; restore or delete the file")
+    for column in set(columns) & set(_NUMBERS):
+        sound = rows[column].dtype.kind in "if" and (
+            column == "value" or (rows[column].abs() < LARGEST).all()
+        )
+        if len(rows) and not sound:
+            raise InputError(f"{path} holds no numbers in {column!r}; restore or delete the file")
+    return rows[columns]
+
+
+def read_provenance(path: Path) -> dict[str, Any]:
+    """Where the rows of each cell, ``task/algorithm``, come from.
+
+    Raises:
+        InputError: not JSON, or not what ``publish`` writes.
+    """
+    provenance = read_json(path)
+    fix = "restore it, or delete its folder and run the grid again"
+    if not isinstance(provenance, dict):
+        raise InputError(f"{path} is no provenance of cells; {fix}")
+    for name, facts in provenance.items():
+        wrong = _mismatch(facts, _FACTS)
+        if wrong:
+            raise InputError(f"{path} has no sound {wrong} for {name!r}; {fix}")
+        if name != f"{facts['task']['name']}/{facts['algorithm']}":
+            raise InputError(f"{path} has another cell's provenance for {name!r}; {fix}")
+        if not _is_sound(facts.get("dataset_provenance", {})):
+            raise InputError(f"{path} has no sound dataset_provenance for {name!r}; {fix}")
+    return provenance
+
+
+def _is_sound(about_data: Any) -> bool:
+    """Whether what is read of data's provenance, where there is some, is of the types written."""
+    if not isinstance(about_data, dict) or not isinstance(about_data.get("scored_in", {}), dict):
+        return False
+    doubts = about_data.get("doubts", [])
+    return isinstance(doubts, list) and all(isinstance(doubt, str) for doubt in doubts)
+
+
+def _mismatch(value: Any, expected: Any) -> str:
+    """The first key under which ``value`` is not as ``expected``; empty if there is none."""
+    if not isinstance(value, dict):
+        return "entry"
+    for key, kind in expected.items():
+        found = value.get(key)
+        if isinstance(kind, dict):
+            inner = _mismatch(found, kind)
+            if inner:
+                return f"{key}.{inner}"
+        elif isinstance(kind, tuple):
+            if found not in kind:
+                return key
+        elif not isinstance(found, kind):
+            return key
+    return ""
+
+
+def writing(folder: Path, report: Report = lambda line: None) -> AbstractContextManager[None]:
+    """Hold the lock that every writer of ``folder``, a table's or all results', holds."""
+    return locked(folder / ".lock", str(folder), report)
+
+
+def reading(folder: Path) -> AbstractContextManager[None]:
+    """See the files of ``folder`` as they belong together, not between two writes of one writer."""
+    return locked(folder / ".lock", str(folder), lambda line: None, shared=True)
+
+
+def publish(
+    folder: Path,
+    rows: pd.DataFrame,
+    provenance: dict[str, Any],
+    order: list[str],
+    tracks: pd.DataFrame | None = None,
+) -> None:
+    """Merge finished cells into ``scores.csv``, ``tracks.csv`` and ``provenance.json``.
+
+    Cells are replaced whole; those of earlier runs that are not among ``provenance`` stay.
+
+    Args:
+        folder: ``results/<source>/<profile>``.
+        rows: ``SCORE_COLUMNS`` of the finished cells.
+        provenance: per cell, ``task/algorithm``: where its rows come from.
+        order: every cell name in the order of the table.
+        tracks: ``TRACK_COLUMNS`` of the finished cells of mazes.
+    """
+    with writing(folder):
+        path = folder / "provenance.json"
+        known = read_provenance(path) if path.exists() else {}
+        rank = {name: i for i, name in enumerate(order)}
+        tables = {"scores.csv": (SCORE_COLUMNS, rows), "tracks.csv": (TRACK_COLUMNS, tracks)}
+        for name, (columns, new) in tables.items():
+            old = read_rows(folder / name, columns)
+            kept = old[~cell_names(old).isin(list(provenance))]
+            parts = [part[list(columns)] for part in (kept, new) if part is not None and len(part)]
+            if parts or (folder / name).exists():
+                merged = pd.concat(parts) if parts else old.head(0)
+                place = cell_names(merged).map(rank).fillna(len(rank)).astype(int)
+                merged = merged.assign(rank=place)
+                merged = merged.sort_values(["rank", *columns[2:5]], kind="stable")
+                write_rows(folder / name, merged[list(columns)])
+        known |= provenance
+        names = sorted(known, key=lambda name: rank.get(name, len(rank)))
+        write_json(path, {name: known[name] for name in names})
+
+
+def publish_audits(folder: Path, audits: dict[str, Any]) -> None:
+    """Merge audits into ``folder/audit.json`` and drop those of data that no cell has any more.
+
+    Args:
+        folder: ``results/<source>/<profile>``, with the cells published.
+        audits: by ``data_name``.
+    """
+    with writing(folder):
+        path = folder / "audit.json"
+        known = (read_json(path) if path.exists() else {}) | audits
+        used = {data_name(facts) for facts in read_json(folder / "provenance.json").values()}
+        write_json(path, {name: known[name] for name in sorted(known) if name in used})
+
+
+def data_name(facts: dict[str, Any]) -> str:
+    """Names a cell's data and where they are scored, as there may be several of both to a task."""
+    return f"{facts['task']['name']} {facts['dataset']['hash'][:8]} {facts['environment']}"
+
+
+def cell_names(rows: pd.DataFrame) -> pd.Series:
+    """``task/algorithm`` of each row."""
+    return rows["task"].astype(str) + "/" + rows["algorithm"].astype(str)

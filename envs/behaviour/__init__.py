@@ -1,1 +1,0 @@
-"""How the embedded datasets are made: behaviour policies, their training, and collection."""

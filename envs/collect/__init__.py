@@ -1,0 +1,1 @@
+"""Collection of the regenerated datasets by behaviour policies."""

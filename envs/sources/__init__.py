@@ -1,0 +1,1 @@
+"""Readers of data: one for each source, and the registry of them."""

@@ -1,0 +1,1 @@
+"""Simulated worlds: what a policy acts in."""

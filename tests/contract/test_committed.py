@@ -1,0 +1,111 @@
+"""What the repository says of itself: committed tables, README, behaviour policies."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from algos.registry import TABLE1
+from bench import store
+from bench.report import claims, page, plots, table
+from envs.collect import policy
+from envs.recipes import Recipe
+from envs.sources.registry import DEFAULT_SOURCE, get_source
+from envs.tasks import get_task
+from tests.helpers import reference
+
+ROOT = Path(__file__).resolve().parents[2]
+MADE_HERE = get_source(DEFAULT_SOURCE).tasks
+
+
+def test_the_committed_tables_are_what_the_committed_scores_give():
+    folders = table.find(ROOT / "results")
+    assert folders
+    assert [path for folder in folders for path in table.stale(folder)] == []
+
+
+def test_the_committed_pages_are_what_the_committed_scores_give():
+    folders = table.find(ROOT / "results")
+    assert all((folder / page.PAGE).exists() for folder in folders)
+    assert [path for folder in folders for path in page.stale(folder)] == []
+    assert (ROOT / "results" / claims.PAGE).exists()
+    assert claims.stale(ROOT / "results") == []
+
+
+def contains(interval, value):
+    low, high = map(float, interval.split(" to "))
+    return low <= float(value) <= high
+
+
+@pytest.mark.parametrize("folder", table.find(ROOT / "results"), ids=lambda folder: folder.name)
+def test_every_interval_that_is_printed_has_its_estimate_in_it(folder):
+    found = page.read(folder)
+    cells = []
+    for family, scores in page.matrices(found).items():
+        cells += page._lead(found, family, scores)["sides"]
+        for part in (page._aggregates, page._improvements):
+            rows = part(found, family, scores)["rows"]
+            cells += [cell for row in rows for cell in row["cells"] if cell]
+        for matrix in scores.values():
+            line = page._profile(plots.Look("red", ""), matrix)
+            assert ((line.low <= line.y) & (line.y <= line.high)).all()
+    assert len(cells) > 200
+    assert [c for c in cells if not contains(c["interval"], c.get("value", c.get("mean")))] == []
+    rows = claims._section(folder, found)["rows"]
+    assert len(rows) == len(claims.find(found)) > 0
+    assert [row for row in rows if not contains(row["interval"], row["value"])] == []
+
+
+def test_the_committed_figures_are_what_the_committed_tracks_give():
+    figures = reference.figures()
+    assert figures
+    for path, figure in figures.items():
+        assert path.read_text() == reference.drawing(path, figure), path.name
+        assert path.with_suffix(".png").exists()
+
+
+def test_claims_are_of_methods_that_there_are():
+    known = store.read_rows(claims.CLAIMS, ("claim", "ours", "theirs"))
+    assert set(known["ours"]) | set(known["theirs"]) <= set(TABLE1)
+
+
+def test_the_readme_shows_the_committed_table_and_the_averages_of_the_longer_profile():
+    text = reference.README.read_text()
+    assert reference.quoting(text) == text
+    quick = (ROOT / "results" / "regenerated" / "quick" / "table1.md").read_text()
+    assert f"<!-- table: results/regenerated/quick/table1.md -->\n{quick}" in text
+    averages = text.split("<!-- averages: results/regenerated/cpu/table1.md -->\n")[1]
+    lines = averages.split("<!-- end of averages -->")[0].splitlines()
+    assert [line.partition(" average")[0] for line in lines[3:]] == [
+        *("| **locomotion", "| **antmaze", "| **pointmaze"),
+    ]
+
+
+def test_a_table_that_the_readme_quotes_wrongly_is_put_right():
+    text = reference.README.read_text()
+    assert reference.quoting(text.replace("| hopper-medium |", "| hopper-tall |")) == text
+
+
+def test_the_committed_quick_table_has_no_empty_cell():
+    text = (ROOT / "results" / "regenerated" / "quick" / "table1.md").read_text()
+    assert "| - |" not in text
+    assert all(f"| {name} |" in text for name in MADE_HERE)
+
+
+@pytest.mark.parametrize("name", MADE_HERE)
+def test_every_policy_that_a_recipe_needs_is_committed(name):
+    for part in Recipe(get_task(name), 1.0).policies:
+        assert policy.load(part).kernels
+
+
+def test_the_policies_take_less_than_ten_megabytes():
+    files = list(policy.POLICY_FOLDER.glob("*.npz"))
+    assert files
+    assert sum(path.stat().st_size for path in files) < 10e6
+
+
+def test_documents_name_tests_that_are_there():
+    for document in ("README.md", "CONTRIBUTING.md", "tests/hostile/INPUTS.md"):
+        named = re.findall(r"\btest_\w+\.py\b", (ROOT / document).read_text())
+        assert named
+        assert [name for name in named if not (ROOT / "tests" / name).is_file()] == []
