@@ -14,6 +14,7 @@ from bench import cli
 from bench.interrupt import asked_to_stop
 from bench.run import cell as cells
 from bench.run import checkpoint
+from envs.sources.registry import SOURCES
 from tests.helpers.score_files import write_scores
 
 
@@ -347,3 +348,12 @@ def test_table_check_fails_when_a_table_is_stale(datasets, tmp_path, capsys):
     assert cli.main(check) == 1
     assert cli.main(["table", "--results", str(tmp_path)]) == 0
     assert cli.main(check) == 0
+
+
+@pytest.mark.parametrize("name", ["audit", "grid", "train"])
+def test_help_names_every_source(name, capsys):
+    with pytest.raises(SystemExit):
+        cli.main([name, "--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    *names, last = SOURCES
+    assert f"{', '.join(names)} or {last}".replace(",", " (the default),", 1) in text

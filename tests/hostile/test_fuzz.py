@@ -9,6 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bench import cli, grid, interrupt, store
+from bench.commands import doctor
 from bench.report import page, table
 from bench.run import cell as cells
 from bench.run import checkpoint
@@ -43,7 +44,7 @@ def nothing_runs(monkeypatch, tmp_path):
     monkeypatch.setattr(cli, "_have_data", lambda *_: {})
     monkeypatch.setattr(cli, "_collect", lambda *_: {})
     monkeypatch.setattr(cli, "_doctor", lambda _: 0)
-    monkeypatch.setitem(cli.COMMANDS, "doctor", cli.Command(cli.DoctorArgs, lambda _: 0))
+    monkeypatch.setitem(cli.COMMANDS, "doctor", cli.Command(doctor.Arguments, lambda _: 0))
     monkeypatch.setattr(cells, "run", raise_interrupted)
     monkeypatch.setattr(grid, "run", lambda *_: ["a cell failed"])
     (tmp_path / "file").touch()

@@ -1,0 +1,142 @@
+"""``rl-or-bc train``."""
+
+from __future__ import annotations
+
+import dataclasses
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from bench import devices
+from bench.commands.data import have_data
+from bench.commands.grid import prepare
+from bench.commands.options import (
+    Chosen,
+    Count,
+    Flag,
+    Name,
+    Share,
+    Source,
+    option,
+    parse,
+    parse_known,
+)
+from bench.commands.showing import (
+    fail,
+)
+from bench.places import LOCAL
+from envs.errors import InputError
+from envs.text import for_terminal
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Arguments:
+    """Train and evaluate one algorithm on one task."""
+
+    algorithm: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="ALGORITHM")]
+    """see: rl-or-bc list algorithms"""
+    task: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="TASK")]
+    """see: rl-or-bc list tasks"""
+    profile: Chosen = "quick"
+    """size of the run"""
+    source: Source = None
+    environment: Name = None
+    """gymnasium's version of locomotion, v4 or v5; that of the data by default"""
+    insist: Flag = False
+    """use data that are not the published ones, or in another environment; the table says so"""
+    scale: Share = None
+    """share of D4RL's rows; the profile's by default"""
+    num_seeds: Count = None
+    """seeds 0, 1, ... side by side; the profile's by default"""
+    num_evaluations: Count = None
+    """evaluations, spread evenly over the steps; the profile's by default"""
+    num_episodes: Count = None
+    """episodes per seed in each evaluation; the profile's by default"""
+    results: Path = LOCAL
+    """root of your results"""
+
+
+def run(arguments: list[str]) -> int:
+    """Two stages: the first finds the method, whose Config then joins the options."""
+    prog = "rl-or-bc train"
+    asks_help = bool({"-h", "--help"} & set(arguments))
+    try:
+        first, _ = parse_known(Arguments, arguments, prog, add_help=False)
+    except InputError:
+        if asks_help:
+            parse(Arguments, ["--help"], prog)
+        raise
+
+    from algos.registry import ALGORITHMS, get_algorithm
+    from bench import grid
+    from bench.display import Bars
+    from bench.interrupt import asked_to_stop
+    from bench.run import cell
+    from bench.run.profiles import get_profile
+    from envs.sources.registry import resolve
+
+    if first.task in ALGORITHMS:
+        raise InputError(f"the algorithm comes first: {prog} {first.task} {first.algorithm}")
+    task, source = resolve(first.task, first.source)
+    profile = get_profile(first.profile)
+    published = get_algorithm(first.algorithm).config(task.family)
+    default = profile.sizes[task.family].resize(published)
+    # The method's type is known only now, so the options are put together here.
+    text = _settings_text(first.algorithm, task.family, first.profile, published, default)
+    annotated: Any = Annotated
+    kind = annotated[type(default), tyro.conf.arg(help=text)]
+    both = dataclasses.make_dataclass(
+        "Train", [("config", kind, default)], bases=(Arguments,), frozen=True, kw_only=True
+    )
+    both.__doc__ = Arguments.__doc__
+    # tyro's help leaves out the arguments that were given.
+    run = parse(both, ["--help"] if asks_help else arguments, prog)
+    planned = grid.plan(
+        task,
+        run.algorithm,
+        profile,
+        source,
+        config=run.config,
+        scale=run.scale,
+        num_seeds=run.num_seeds,
+        num_evaluations=run.num_evaluations,
+        num_episodes=run.num_episodes,
+        version=run.environment,
+        insist=run.insist,
+    )
+    devices.describe()
+    if missing := have_data([planned], Bars):
+        return fail(missing.values())
+    prepare(run.results)
+    with Bars("cells", 1) as bars, asked_to_stop() as asked:
+        bars.started(planned.name)
+        folder = cell.run(
+            planned,
+            run.results,
+            asked=asked,
+            progress=partial(bars.progress, planned.name),
+            scored=partial(bars.scored, planned.name),
+            report=bars.note,
+        )
+        bars.finished(planned.name, grid.summary_text(task, cell.read(folder)[0]))
+    print(for_terminal(f"raw returns and provenance: {folder}"))
+    return 0
+
+
+def _settings_text(algorithm: str, family: str, profile: str, published: Any, default: Any) -> str:
+    """Says which of a method's settings are the published ones, and which the profile's."""
+    changed = [
+        option(field.name, getattr(published, field.name))
+        for field in dataclasses.fields(published)
+        if getattr(published, field.name) != getattr(default, field.name)
+    ]
+    file = f"{type(published).__module__.replace('.', '/')}.py"
+    text = f"Settings of {algorithm} in {family}."
+    if not changed:
+        return f"{text} The defaults are the published ones; {file} says by whom."
+    return (
+        f"{text} The defaults are those of profile {profile}. Published, where they differ: "
+        f"{', '.join(changed)}; {file} says by whom."
+    )
