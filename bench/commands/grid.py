@@ -14,6 +14,7 @@ from bench.commands.options import (
     Chosen,
     Count,
     Flag,
+    MethodsFile,
     Name,
     Names,
     Source,
@@ -43,6 +44,7 @@ class Arguments:
     """use data that are not the published ones, or in another environment; the table says so"""
     num_seeds: Count = None
     """seeds 0, 1, ... of each cell; the profile's by default"""
+    methods_file: MethodsFile = None
     results: Path = LOCAL
     """root of your results"""
     workers: Count = None
@@ -64,7 +66,7 @@ def run(args: Arguments) -> int:
 
 
 def _run_grid(args: Arguments, display: Callable[[str, int], Any]) -> int:
-    from algos.registry import ALGORITHMS, TABLE1, get_algorithm
+    from algos.registry import ALGORITHMS, TABLE1, add_file, get_algorithm
     from bench import grid
     from bench.launch import processes
     from bench.report import table
@@ -74,6 +76,8 @@ def _run_grid(args: Arguments, display: Callable[[str, int], Any]) -> int:
 
     if args.workers is not None and args.workers < 1:
         raise InputError(f"workers must be at least 1, got {args.workers}")
+    if args.methods_file:
+        add_file(args.methods_file)
     profile = get_profile(args.profile)
     names = args.tasks or get_source(args.source or DEFAULT_SOURCE).tasks
     if not names:

@@ -25,6 +25,10 @@ Name = Annotated[str | None, tyro.conf.arg(metavar="NAME", help_behavior_hint=""
 Count = Annotated[int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="")]
 Share = Annotated[float | None, tyro.conf.arg(metavar="FLOAT", help_behavior_hint="")]
 Folder = Annotated[Path | None, tyro.conf.arg(metavar="PATH", help_behavior_hint="")]
+MethodsFile = Annotated[
+    Path | None,
+    tyro.conf.arg(metavar="PATH", help_behavior_hint="", help="file with methods of your own"),
+]
 Chosen = Annotated[str, tyro.conf.arg(metavar="NAME")]
 Flag = Annotated[tyro.conf.FlagCreatePairsOff[bool], tyro.conf.arg(help_behavior_hint="")]
 Source = Annotated[

@@ -16,6 +16,7 @@ from bench.commands.options import (
     Chosen,
     Count,
     Flag,
+    MethodsFile,
     Name,
     Share,
     Source,
@@ -54,6 +55,7 @@ class Arguments:
     """evaluations, spread evenly over the steps; the profile's by default"""
     num_episodes: Count = None
     """episodes per seed in each evaluation; the profile's by default"""
+    methods_file: MethodsFile = None
     results: Path = LOCAL
     """root of your results"""
 
@@ -70,7 +72,7 @@ def run(arguments: list[str]) -> int:
         raise
 
     from algos import settings
-    from algos.registry import ALGORITHMS
+    from algos.registry import ALGORITHMS, add_file
     from bench import grid
     from bench.display import Bars
     from bench.interrupt import asked_to_stop
@@ -78,6 +80,8 @@ def run(arguments: list[str]) -> int:
     from bench.run.profiles import get_profile
     from envs.sources.registry import resolve
 
+    if first.methods_file:
+        add_file(first.methods_file)
     if first.task in ALGORITHMS:
         raise InputError(f"the algorithm comes first: {prog} {first.task} {first.algorithm}")
     task, source = resolve(first.task, first.source)
@@ -129,12 +133,14 @@ def run(arguments: list[str]) -> int:
 
 def _settings_text(algorithm: str, family: str, profile: str, published: Any, default: Any) -> str:
     """Says which of a method's settings are the published ones, and which the profile's."""
+    from algos.registry import get_algorithm
+
     changed = [
         option(field.name, getattr(published, field.name))
         for field in dataclasses.fields(published)
         if getattr(published, field.name) != getattr(default, field.name)
     ]
-    file = f"{type(published).__module__.replace('.', '/')}.py"
+    file = get_algorithm(algorithm).file
     text = f"Settings of {algorithm} in {family}."
     if not changed:
         return f"{text} The defaults are the published ones; {file} says by whom."
