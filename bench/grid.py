@@ -11,7 +11,8 @@ from typing import Any
 
 import pandas as pd
 
-from algos.registry import ALGORITHMS, get_algorithm
+from algos.registry import ALGORITHMS
+from algos.settings import resolve
 from bench import store
 from bench.display import Display
 from bench.interrupt import Asked, asked_to_stop
@@ -40,8 +41,7 @@ def plan(task: Task, algorithm: str, profile: Profile, source: str, **overrides:
     """
     given = {key: value for key, value in overrides.items() if value is not None}
     size = profile.sizes[task.family]
-    published = get_algorithm(algorithm).config(task.family)
-    config = given["config"] if "config" in given else size.resize(published)
+    config = given.get("config") or resolve(algorithm, task.family, size, task.name).config
     num_evaluations = given.get("num_evaluations", size.num_evaluations)
     if num_evaluations < 1:
         raise InputError(f"num_evaluations must be at least 1, got {num_evaluations}")

@@ -69,7 +69,8 @@ def run(arguments: list[str]) -> int:
             parse(Arguments, ["--help"], prog)
         raise
 
-    from algos.registry import ALGORITHMS, get_algorithm
+    from algos import settings
+    from algos.registry import ALGORITHMS
     from bench import grid
     from bench.display import Bars
     from bench.interrupt import asked_to_stop
@@ -81,8 +82,9 @@ def run(arguments: list[str]) -> int:
         raise InputError(f"the algorithm comes first: {prog} {first.task} {first.algorithm}")
     task, source = resolve(first.task, first.source)
     profile = get_profile(first.profile)
-    published = get_algorithm(first.algorithm).config(task.family)
-    default = profile.sizes[task.family].resize(published)
+    published = settings.resolve(first.algorithm, task.family, task=task.name).config
+    size = profile.sizes[task.family]
+    default = settings.resolve(first.algorithm, task.family, size, task.name).config
     # The method's type is known only now, so the options are put together here.
     text = _settings_text(first.algorithm, task.family, first.profile, published, default)
     annotated: Any = Annotated

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from algos.registry import ALGORITHMS
+from algos.settings import resolve
 from bench import grid, store
 from bench.run import cell
 from bench.run.profiles import PROFILES
@@ -25,8 +26,8 @@ def resolved():
     lines = []
     for profile_name, profile in PROFILES.items():
         for family, size in profile.sizes.items():
-            for name, entry in ALGORITHMS.items():
-                config = dataclasses.asdict(size.resize(entry.config(family)))
+            for name in ALGORITHMS:
+                config = dataclasses.asdict(resolve(name, family, size).config)
                 key = {"profile": profile_name, "family": family, "algorithm": name}
                 lines.append(json.dumps(key | {"config": config}))
     return lines
