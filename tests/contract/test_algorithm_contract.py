@@ -12,6 +12,7 @@ from algos.core import Normalizer
 from algos.registry import ALGORITHMS, get_algorithm
 from envs.environment import EnvSpec
 from envs.errors import InputError
+from envs.spaces import Box
 from envs.tasks import FAMILIES
 
 NUM_STEPS = 3
@@ -200,7 +201,9 @@ def test_a_method_that_keeps_a_normalizer_acts_on_what_comes_out_of_it(trained):
 
 def test_goals_of_any_width_are_accepted(toy):
     for entry in ALGORITHMS.values():
-        spec = EnvSpec(observation_dim=3, action_dim=2, max_episode_steps=10, goal_dim=2)
+        spec = EnvSpec(
+            observation=Box((3,)), action=Box((2,), limit=1.0), max_episode_steps=10, goal=Box((2,))
+        )
         algorithm = entry.make(entry.default, spec)
         jax.eval_shape(algorithm.reset, jax.random.key(0), jnp.zeros(2))
 
