@@ -23,7 +23,7 @@ import numpy as np
 from envs.dataset import Dataset
 from envs.environment import EnvSpec
 from envs.scores import REFERENCE_RETURNS, TARGET_RETURNS
-from envs.spaces import Array
+from envs.spaces import Array, Box
 from envs.worlds.simulate import Simulator
 
 CELL_SIZE = 4.0  # metres
@@ -88,10 +88,10 @@ class Maze:
         self._goals = np.zeros((num_envs, 2))
         self.num_envs = num_envs
         self.spec = EnvSpec(
-            observation_dim=model.nq + model.nv,
-            action_dim=model.nu,
+            observation=Box((model.nq + model.nv,)),
+            action=Box((model.nu,), limit=1.0),
             max_episode_steps=robot.max_episode_steps[maze],
-            goal_dim=2,
+            goal=Box((2,)),
             reference_returns=REFERENCE_RETURNS[robot.family],
             target_return=TARGET_RETURNS[robot.family],
         )

@@ -13,6 +13,7 @@ from algos.registry import ALGORITHMS, get_algorithm
 from algos.settings import Size, resolve
 from envs.environment import EnvSpec
 from envs.errors import InputError
+from envs.spaces import Box
 from envs.tasks import FAMILIES
 
 NUM_STEPS = 3
@@ -201,7 +202,9 @@ def test_a_method_that_keeps_a_normalizer_acts_on_what_comes_out_of_it(trained):
 
 def test_goals_of_any_width_are_accepted(toy):
     for name, entry in ALGORITHMS.items():
-        spec = EnvSpec(observation_dim=3, action_dim=2, max_episode_steps=10, goal_dim=2)
+        spec = EnvSpec(
+            observation=Box((3,)), action=Box((2,), limit=1.0), max_episode_steps=10, goal=Box((2,))
+        )
         algorithm = entry.make(resolve(name, "own").config, spec)
         jax.eval_shape(algorithm.reset, jax.random.key(0), jnp.zeros(2))
 
