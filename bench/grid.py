@@ -12,60 +12,17 @@ from typing import Any
 import pandas as pd
 
 from algos.registry import ALGORITHMS
-from algos.settings import resolve
 from bench import store
 from bench.display import Display
 from bench.interrupt import Asked, asked_to_stop
 from bench.launch import processes
 from bench.report import stats, table
 from bench.run import cell as cells
-from bench.run.cell import Cell, Settings
-from bench.run.profiles import Profile
+from bench.run.plan import Cell, folder_of
+from bench.run.provenance import code_digest
 from envs import files
 from envs.errors import InputError
-from envs.sources.registry import choose_scale
 from envs.tasks import TASKS, Task
-
-
-def plan(task: Task, algorithm: str, profile: Profile, source: str, **overrides: Any) -> Cell:
-    """The cell of ``task`` and ``algorithm`` as ``profile`` has it.
-
-    Args:
-        task: the row.
-        algorithm: the column.
-        profile: sizes.
-        source: where the data come from.
-        overrides: ``config`` (a whole Config), ``num_seeds``, ``num_evaluations``,
-            ``num_episodes``, ``scale``, each in place of the profile's unless None; ``version``
-            and ``insist`` of the cell.
-    """
-    given = {key: value for key, value in overrides.items() if value is not None}
-    size = profile.sizes[task.family]
-    config = given.get("config") or resolve(algorithm, task.family, size, task.name).config
-    num_evaluations = given.get("num_evaluations", size.num_evaluations)
-    if num_evaluations < 1:
-        raise InputError(f"num_evaluations must be at least 1, got {num_evaluations}")
-    if config.num_steps % num_evaluations:
-        raise InputError(
-            f"num_steps {config.num_steps} is not divisible by num_evaluations {num_evaluations}"
-        )
-    num_seeds = given.get("num_seeds", profile.num_seeds)
-    if num_seeds < 1:
-        raise InputError(f"num_seeds must be at least 1, got {num_seeds}")
-    return Cell(
-        task=task,
-        algorithm=algorithm,
-        config=config,
-        settings=Settings(
-            source=source,
-            scale=choose_scale(source, given.get("scale"), size.scale),
-            seeds=tuple(range(num_seeds)),
-            eval_interval=config.num_steps // num_evaluations,
-            num_episodes=given.get("num_episodes", size.num_episodes),
-        ),
-        version=given.get("version"),
-        insist=given.get("insist", False),
-    )
 
 
 def run(
@@ -125,7 +82,7 @@ def run(
                 rows.append(cell_rows)
                 tracks += [cells.read_tracks(outcome)] if cell.task.is_maze else []
                 provenance[cell.name] = facts
-                if facts.get("code", cells.code_digest()) != cells.code_digest():
+                if facts.get("code", code_digest()) != code_digest():
                     stale.append(outcome)
                 display.finished(cell.name, summary_text(cell.task, cell_rows))
     finally:
@@ -149,8 +106,7 @@ def _published(planned: Sequence[Cell], folder: Path, results_folder: Path) -> l
     return [
         cell
         for cell in planned
-        if cell.name in known
-        and known[cell.name]["hash"] == cells.folder_of(cell, results_folder).name
+        if cell.name in known and known[cell.name]["hash"] == folder_of(cell, results_folder).name
     ]
 
 
@@ -194,7 +150,7 @@ def summary_text(task: Task, rows: pd.DataFrame) -> str:
 
 
 def _record_failure(cell: Cell, results_folder: Path, error: Exception) -> str:
-    folder = cells.folder_of(cell, results_folder)
+    folder = folder_of(cell, results_folder)
     files.write_text(folder / "FAILED", "".join(traceback.format_exception(error)))
     reason = str(error).strip().splitlines() or [type(error).__name__]
     return f"{cell.name} failed: {reason[0][:500]} (traceback: {folder / 'FAILED'})"

@@ -68,7 +68,7 @@ def _run_grid(args: Arguments, display: Callable[[str, int], Any]) -> int:
     from bench import grid
     from bench.launch import processes
     from bench.report import table
-    from bench.run.cell import folder_of
+    from bench.run.plan import folder_of, plan
     from bench.run.profiles import get_profile
     from envs.sources.registry import DEFAULT_SOURCE, get_source, resolve
 
@@ -86,7 +86,7 @@ def _run_grid(args: Arguments, display: Callable[[str, int], Any]) -> int:
     for name in algorithms:
         get_algorithm(name)
     planned = [
-        grid.plan(
+        plan(
             task,
             algorithm,
             profile,

@@ -75,6 +75,7 @@ def run(arguments: list[str]) -> int:
     from bench.display import Bars
     from bench.interrupt import asked_to_stop
     from bench.run import cell
+    from bench.run.plan import plan
     from bench.run.profiles import get_profile
     from envs.sources.registry import resolve
 
@@ -95,7 +96,7 @@ def run(arguments: list[str]) -> int:
     both.__doc__ = Arguments.__doc__
     # tyro's help leaves out the arguments that were given.
     run = parse(both, ["--help"] if asks_help else arguments, prog)
-    planned = grid.plan(
+    planned = plan(
         task,
         run.algorithm,
         profile,

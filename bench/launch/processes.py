@@ -25,7 +25,7 @@ from bench.display import Display
 from bench.interrupt import Asked
 from bench.launch.pool import SPAWN, Flag, passed_on, settle, side_by_side
 from bench.run import cell as cells
-from bench.run.cell import Cell
+from bench.run.plan import Cell
 from bench.run.programs import keep_compiled_programs
 from envs.worlds.simulate import num_processors
 

@@ -15,15 +15,9 @@ A cell's folder holds, under ``<results>/runs/<source>/<task>/<algorithm>/<hash>
 from __future__ import annotations
 
 import contextlib
-import dataclasses
-import functools
-import hashlib
-import json
 import math
-import subprocess
 import time
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -36,32 +30,20 @@ from algos.registry import get_algorithm
 from algos.views import statistics
 from bench import store
 from bench.interrupt import Asked
-from bench.run import baselines, checkpoint, records
-from bench.run.evaluate import describe, episode_seeds, evaluate, naming
-from bench.run.train import INIT, TRAIN, Program, build, chunk_steps, replicated_sharding, stream
+from bench.run import checkpoint, records
+from bench.run.data import audit_once, load_once, make_lanes
+from bench.run.evaluate import evaluate, naming
+from bench.run.placement import chunk_steps, replicated_sharding
+from bench.run.plan import Cell, folder_of, identity
+from bench.run.provenance import circumstances
+from bench.run.train import INIT, TRAIN, Program, build, stream
 from envs import files
 from envs.dataset import Dataset
 from envs.environment import Environment
-from envs.errors import Fault, InputError
+from envs.errors import Fault
 from envs.scores import normalized_score
-from envs.sources.registry import environment, load, provenance, require_trust
+from envs.sources.registry import require_trust
 from envs.spaces import Array
-from envs.tasks import Task, World
-
-# Packages whose version can change a number.
-PACKAGES = ("jax", "jaxlib", "flax", "optax", "distrax", "numpy", "mujoco")
-
-_ROOT = Path(__file__).parent.parent.parent
-
-# JAX's switches that do, and what they are unless chosen.
-_SWITCHES = {
-    "matmul_precision": ("jax_default_matmul_precision", None),
-    "enable_x64": ("jax_enable_x64", False),
-    "prng": ("jax_default_prng_impl", "threefry2x32"),
-}
-
-# Sources that make numbers.
-_CODE = ("algos/**/*.py", "envs/**/*.py", "bench/run/train.py", "bench/run/evaluate.py")
 
 # Between two checkpoints, where no evaluation comes before.
 SECONDS_TO_LOSE = 300.0
@@ -73,143 +55,6 @@ class Interrupted(KeyboardInterrupt):
 
 class Diverged(Fault):
     """A metric is not finite; the other seeds, if any, went on to the end."""
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Settings:
-    """How a cell is run, beside the method's own Config.
-
-    Attributes:
-        source: where the data come from.
-        scale: share of D4RL's rows, for regenerated data.
-        seeds: training seeds.
-        eval_interval: gradient steps between evaluations.
-        num_episodes: episodes per seed and evaluation.
-    """
-
-    source: str
-    scale: float
-    seeds: tuple[int, ...]
-    eval_interval: int
-    num_episodes: int
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Cell:
-    """One method on one task with all settings fixed.
-
-    Attributes:
-        task: the row.
-        algorithm: the column.
-        config: the method's settings.
-        settings: how it is run.
-        version: gymnasium's version of the environment; that of the data by default.
-        insist: use data with doubts, see ``envs.sources.registry.require_trust``; moves no number.
-    """
-
-    task: Task
-    algorithm: str
-    config: core.Config
-    settings: Settings
-    version: str | None = None
-    insist: bool = False
-
-    def __post_init__(self) -> None:
-        """Refuse settings that cannot be run, before anything is.
-
-        Raises:
-            InputError: naming the value and the rule.
-        """
-        settings = self.settings
-        environment(self.task, settings.source, self.version)
-        if settings.num_episodes < 1:
-            raise InputError(f"num_episodes must be at least 1, got {settings.num_episodes}")
-        steps = self.config.num_steps
-        if settings.eval_interval < 1 or steps % settings.eval_interval:
-            raise InputError(
-                f"num_steps {steps} is not divisible by the evaluation interval "
-                f"{settings.eval_interval}; choose --num-evaluations so that it is"
-            )
-
-    @property
-    def name(self) -> str:
-        """``task/algorithm``."""
-        return f"{self.task.name}/{self.algorithm}"
-
-    @property
-    def world(self) -> World:
-        """The environment that scores it."""
-        return environment(self.task, self.settings.source, self.version)
-
-    @property
-    def data(self) -> dict[str, Any]:
-        """Where the data come from, unread; see ``envs.sources.registry.provenance``."""
-        settings = self.settings
-        return provenance(self.task, settings.source, settings.scale, self.version)
-
-
-def load_once(cell: Cell) -> Dataset:
-    """The cell's data, read once for all cells that follow each other on them."""
-    settings = cell.settings
-    return _load_once(cell.task, settings.source, settings.scale, cell.data["hash"])[0]
-
-
-def make_lanes(cell: Cell, num_envs: int) -> Environment:
-    """``num_envs`` lanes of the environment that scores the cell, to be closed after use.
-
-    Raises:
-        Fault: it cannot be made, for whatever reason of its own.
-    """
-    try:
-        return cell.world.make(num_envs, None)
-    except (Exception, SystemExit) as error:
-        made = f"environment {cell.world.gymnasium_id} cannot be made: {describe(error)}"
-        reason = str(error) if isinstance(error, InputError) else made
-        raise Fault(f"{cell.task.name} cannot be scored: {reason}") from error
-
-
-@functools.lru_cache(maxsize=1)
-def _load_once(
-    task: Task, source: str, scale: float, dataset_hash: str
-) -> tuple[Dataset, dict[str, Any]]:
-    del dataset_hash  # of files that may change while this process lives
-    return load(task, source, scale)
-
-
-@functools.lru_cache(maxsize=1)
-def _audit_once(
-    task: Task, source: str, scale: float, version: str | None, dataset_hash: str
-) -> dict[str, Any]:
-    loaded = _load_once(task, source, scale, dataset_hash)
-    return baselines.audited(task, source, scale, version, loaded)
-
-
-def identity(cell: Cell, dataset_provenance: dict[str, Any]) -> dict[str, Any]:
-    """Everything that decides the cell's numbers; its hash names the cell's folder.
-
-    Switches of JAX are part of it where they were chosen. The code is not: see ``code_digest``.
-    """
-    switches = {
-        name: (getattr(jax.config, flag), usual) for name, (flag, usual) in _SWITCHES.items()
-    }
-    chosen = {name: value for name, (value, usual) in switches.items() if value != usual}
-    return chosen | {
-        "task": {"name": cell.task.name, **dataclasses.asdict(cell.task)},
-        "algorithm": cell.algorithm,
-        "config": dataclasses.asdict(cell.config),
-        "settings": dataclasses.asdict(cell.settings),
-        "dataset": {key: dataset_provenance[key] for key in ("dataset_id", "hash")},
-        "environment": cell.world.gymnasium_id,
-        "versions": {name: version(name) for name in PACKAGES},
-    }
-
-
-def folder_of(cell: Cell, results_folder: Path) -> Path:
-    """The cell's folder, named by the first 12 digits of its identity's SHA-256."""
-    text = json.dumps(identity(cell, cell.data), sort_keys=True)
-    digest = hashlib.sha256(text.encode()).hexdigest()[:12]
-    parent = results_folder / "runs" / cell.settings.source / cell.task.name
-    return parent / cell.algorithm / digest
 
 
 def run(
@@ -253,10 +98,9 @@ def run(
         # Before the data, whose reader may need the environment's spaces.
         with contextlib.closing(make_lanes(cell, num_lanes)) as lanes:
             dataset = load_once(cell)
-            facts = identity(cell, data) | _circumstances(cell, data)
+            facts = identity(cell, data) | circumstances(cell, data)
             files.write_json(folder / "config.json", facts)
-            made_of = (cell.task, cell.settings.source, cell.settings.scale, cell.version)
-            files.write_json(folder / "audit.json", _audit_once(*made_of, data["hash"]))
+            files.write_json(folder / "audit.json", audit_once(cell))
             _train(cell, folder, dataset, lanes, asked, progress, scored, report)
         (folder / "FAILED").unlink(missing_ok=True)
         files.write_text(folder / "DONE", "")
@@ -407,45 +251,3 @@ def _play(
     with naming(cell.task.name, cell.world.gymnasium_id):
         played = evaluate(program, states, lanes, settings.seeds, settings.num_episodes, watch)
     return *played, np.stack(seen, axis=1)
-
-
-def _circumstances(cell: Cell, dataset_provenance: dict[str, Any]) -> dict[str, Any]:
-    """What is worth knowing about a run but does not enter its identity."""
-    device = jax.devices()[0]
-    return {
-        "dataset_provenance": dataset_provenance,
-        "episode_seeds": episode_seeds(cell.settings.seeds, cell.settings.num_episodes).tolist(),
-        "device": f"{device.platform}: {device.device_kind}",
-        "commit": _commit(),
-        "code": code_digest(),
-    }
-
-
-@functools.cache
-def code_digest() -> str:
-    """SHA-256 of all sources that make numbers, wherever they come from.
-
-    It does not enter a cell's identity, for most changes of code change no number.
-    """
-    digest = hashlib.sha256()
-    for pattern in _CODE:
-        for path in sorted(_ROOT.glob(pattern)):
-            content = hashlib.sha256(path.read_bytes()).hexdigest()
-            digest.update(f"{path.relative_to(_ROOT)} {content}\n".encode())
-    return digest.hexdigest()
-
-
-def _commit() -> str:
-    """The source's git commit, with ``+`` where the tree differs from it; empty outside git."""
-
-    def git(*arguments: str) -> str:
-        done = subprocess.run(
-            ["git", "-C", str(_ROOT), *arguments], capture_output=True, text=True, check=False
-        )
-        return done.stdout.strip()
-
-    try:
-        code = git("status", "--porcelain", "--", "algos", "bench", "envs")
-        return git("rev-parse", "HEAD") + ("+" if code else "")
-    except OSError:
-        return ""

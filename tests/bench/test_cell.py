@@ -12,10 +12,13 @@ import jax
 import numpy as np
 import pytest
 
-from bench import grid, store
+from bench import store
 from bench.interrupt import asked_to_stop
 from bench.run import cell as cells
 from bench.run import checkpoint
+from bench.run import data as at_hand
+from bench.run import plan as plans
+from bench.run import provenance as origins
 from bench.run.profiles import PROFILES
 from envs.errors import InputError
 from envs.sources import regenerated
@@ -24,7 +27,7 @@ from envs.tasks import get_task
 
 
 def plan(task="hopper-medium", algorithm="bc", **overrides):
-    return grid.plan(get_task(task), algorithm, PROFILES["smoke"], "regenerated", **overrides)
+    return plans.plan(get_task(task), algorithm, PROFILES["smoke"], "regenerated", **overrides)
 
 
 def run(cell, folder, **callbacks):
@@ -241,13 +244,13 @@ def test_data_are_read_once_for_many_cells_and_anew_when_they_change(monkeypatch
     monkeypatch.setitem(SOURCES, "regenerated", source)
     for new in ("a" * 64, "b" * 64):
         hashes.append(new)
-        assert [cells.load_once(plan(algorithm=name)) for name in ("bc", "iql")] == [new, new]
+        assert [at_hand.load_once(plan(algorithm=name)) for name in ("bc", "iql")] == [new, new]
     assert read == ["a" * 64, "b" * 64]
 
 
 def test_a_second_process_waits_for_the_first(datasets, tmp_path):
     cell = plan()
-    folder = cells.folder_of(cell, tmp_path)
+    folder = plans.folder_of(cell, tmp_path)
     folder.mkdir(parents=True)
     holder = (
         "import fcntl, sys, time; f = open(sys.argv[1], 'w'); fcntl.flock(f, fcntl.LOCK_EX);"
@@ -289,26 +292,26 @@ def test_the_folder_changes_with_every_setting_that_moves_a_number(datasets, tmp
         plan(num_evaluations=1),
         plan(version="v5"),  # of the environment
     ]
-    folders = {cells.folder_of(cell, tmp_path) for cell in variants}
+    folders = {plans.folder_of(cell, tmp_path) for cell in variants}
     provenance = get_source("regenerated").provenance(base.task, base.settings.scale)
     for changed in (provenance | {"hash": "0" * 64}, provenance | {"dataset_id": "other-v0"}):
         source = Source(lambda task, scale, changed=changed: changed, regenerated.read)
         with monkeypatch.context() as patch:
             patch.setitem(SOURCES, "regenerated", source)
-            folders.add(cells.folder_of(base, tmp_path))
+            folders.add(plans.folder_of(base, tmp_path))
     packages = ("jax", "jaxlib", "flax", "optax", "distrax", "numpy", "mujoco")
     for package in packages:
         newer = lambda name, package=package: "99" if name == package else version(name)
         with monkeypatch.context() as patch:
-            patch.setattr(cells, "version", newer)
-            folders.add(cells.folder_of(base, tmp_path))
+            patch.setattr(plans, "version", newer)
+            folders.add(plans.folder_of(base, tmp_path))
     for switch in (
         jax.default_matmul_precision("bfloat16"),
         jax.enable_x64(True),
         jax.default_prng_impl("rbg"),
     ):
         with switch:
-            folders.add(cells.folder_of(base, tmp_path))
+            folders.add(plans.folder_of(base, tmp_path))
     assert len(folders) == len(variants) + 2 + len(packages) + 3
 
 
@@ -332,8 +335,8 @@ def test_the_digest_of_the_code_changes_with_every_source_that_makes_numbers(tmp
     for name in (*counted, "bench/report/page.py", "tests/algos/test_iql.py"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("x = 1\n")
-    monkeypatch.setattr(cells, "_ROOT", tmp_path)
-    digest = cells.code_digest.__wrapped__  # not the one that is remembered
+    monkeypatch.setattr(origins, "_ROOT", tmp_path)
+    digest = origins.code_digest.__wrapped__  # not the one that is remembered
     digests = [digest()]
     for name in counted:
         (tmp_path / name).write_text("x = 2\n")

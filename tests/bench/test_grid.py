@@ -174,7 +174,7 @@ def test_what_ends_a_grid_leaves_finished_cells_in_the_table(
 def test_cells_of_other_code_are_kept_and_named(finished, monkeypatch, capsys):
     assert grid(finished, "--algorithms", "bc") == 0
     assert "other code" not in capsys.readouterr().out
-    monkeypatch.setattr(cells, "code_digest", lambda: "of a method that was edited since")
+    monkeypatch.setattr(grids, "code_digest", lambda: "of a method that was edited since")
     assert grid(finished, "--algorithms", "bc") == 0
     shown = " ".join(capsys.readouterr().out.split())
     assert "2 cells were finished by other code than today's" in shown

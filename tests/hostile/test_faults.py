@@ -21,6 +21,7 @@ from bench import cli, grid, store
 from bench.report import claims, page, table
 from bench.run import cell as cells
 from bench.run import checkpoint, records
+from bench.run import plan as plans
 from bench.run.profiles import PROFILES
 from envs import files
 from envs.collect import policy
@@ -35,7 +36,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def plan(algorithm="bc", **overrides):
     task = get_task("hopper-medium")
-    return grid.plan(task, algorithm, PROFILES["smoke"], "regenerated", **overrides)
+    return plans.plan(task, algorithm, PROFILES["smoke"], "regenerated", **overrides)
 
 
 def content(folder):
@@ -159,7 +160,7 @@ def test_a_checkpoint_of_other_networks_is_not_used(datasets, tmp_path, monkeypa
     with monkeypatch.context() as patch:
         patch.setattr(checkpoint, "clear", lambda folder: None)
         wrong = cells.run(other, tmp_path / "other")
-    folder = cells.folder_of(plan(), tmp_path / "x")
+    folder = plans.folder_of(plan(), tmp_path / "x")
     folder.parent.mkdir(parents=True)
     wrong.rename(folder)
     (folder / "DONE").unlink()
@@ -207,9 +208,9 @@ def test_losses_of_nan_stop_their_cell_keep_the_last_good_checkpoint_and_stop_no
     error = capsys.readouterr().err
     assert re.search(r"_loss of hopper-medium/bc, seed 0, is nan by step 200; so it went", error)
     assert "Traceback" not in error
-    folder = cells.folder_of(plan(), tmp_path)
+    folder = plans.folder_of(plan(), tmp_path)
     assert [path.name for path in checkpoints(folder)] == ["0-100"]
-    assert (cells.folder_of(plan("bc_10pct"), tmp_path) / "DONE").exists()
+    assert (plans.folder_of(plan("bc_10pct"), tmp_path) / "DONE").exists()
     assert cli.main(arguments) == 0  # goes on from that checkpoint
 
 
@@ -230,7 +231,7 @@ def test_a_lost_seed_is_put_to_rest_and_the_score_is_of_others(undisturbed, tmp_
     before, after = ([np.array_equal(leaf[1], leaf[0]) for leaf in leaves] for leaves in played)
     assert not all(before)
     assert all(after)
-    folder = cells.folder_of(plan(), tmp_path)
+    folder = plans.folder_of(plan(), tmp_path)
     found = store.read_rows(folder / "evals.csv", records.EVAL_COLUMNS)
     kept = expected[(expected["seed"] == 0) | (expected["step"] == 100)]
     assert found.equals(kept.reset_index(drop=True))
@@ -274,7 +275,7 @@ def test_a_seed_that_is_lost_to_nan_stops_no_other_seed(datasets, tmp_path, monk
     assert steps == [100, 200, 300]
     assert len(lines) == 1
     assert re.fullmatch(r".* seed 0, is nan by step 200; the other seeds go on", lines[0])
-    folder = cells.folder_of(planned, tmp_path)
+    folder = plans.folder_of(planned, tmp_path)
     found = store.read_rows(folder / "evals.csv", records.EVAL_COLUMNS)
     kept = (expected["seed"] == 1) | (expected["step"] == 100)
     assert found.equals(expected[kept].reset_index(drop=True))
@@ -292,7 +293,7 @@ def test_a_second_loss_leaves_the_checkpoint_from_before_the_first(datasets, tmp
     spoil(monkeypatch, 300, 1)
     with pytest.raises(cells.Diverged, match="it went with 2 of its seeds"):
         cells.run(planned, tmp_path)
-    folder = cells.folder_of(planned, tmp_path)
+    folder = plans.folder_of(planned, tmp_path)
     # At step 200, when seed 0 was lost, the newest was that of step 100.
     assert [path.name for _, _, path in checkpoint._list(folder / "good")] == ["0-100"]
     found = store.read_rows(folder / "evals.csv", records.EVAL_COLUMNS)
@@ -351,7 +352,7 @@ def test_a_disk_that_is_full_at_any_stage_ends_the_grid_in_one_line_and_loses_no
     assert not list(tmp_path.rglob("*.tmp"))
     assert not list(tmp_path.rglob("FAILED"))
     assert cli.main(arguments) == 0
-    assert content(cells.folder_of(plan(), tmp_path)) == undisturbed
+    assert content(plans.folder_of(plan(), tmp_path)) == undisturbed
 
 
 def test_a_checkpoint_on_a_full_disk_is_one_line_with_several_workers(datasets, tmp_path):
@@ -444,7 +445,7 @@ def test_a_checkpoint_that_a_kill_left_in_a_finished_cell_goes_in_the_next_run(
 
 
 def test_links_in_place_of_what_a_cell_writes_are_not_written_through(datasets, tmp_path):
-    folder = cells.folder_of(plan(), tmp_path / "results")
+    folder = plans.folder_of(plan(), tmp_path / "results")
     folder.mkdir(parents=True)
     outside = tmp_path / "outside"
     outside.mkdir()

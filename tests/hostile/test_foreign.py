@@ -12,8 +12,9 @@ import pytest
 from gymnasium.spaces import Box
 from minari.data_collector import EpisodeBuffer
 
-from bench import cli, grid, store
+from bench import cli, store
 from bench.report import claims, page, table
+from bench.run import plan as plans
 from bench.run.profiles import PROFILES
 from envs import tasks
 from envs.sources import registry
@@ -129,7 +130,7 @@ def run(folder, *algorithms):
 
 
 def plan(task, algorithm="bc"):
-    return grid.plan(task, algorithm, PROFILES["smoke"], "own")
+    return plans.plan(task, algorithm, PROFILES["smoke"], "own")
 
 
 @pytest.mark.parametrize("fault", FAULTS)
