@@ -16,7 +16,7 @@ from bench import store
 from bench.display import Display
 from bench.interrupt import Asked, asked_to_stop
 from bench.launch import processes
-from bench.report import stats, table
+from bench.report import artifacts, formats, stats
 from bench.run import cell as cells
 from bench.run.plan import Cell, folder_of
 from bench.run.provenance import code_digest
@@ -139,7 +139,7 @@ def publish(
     audits = {store.data_name(cell): cell.pop("audit", None) for cell in facts.values()}
     store.publish(folder, rows, facts, order, tracks)
     store.publish_audits(folder, {name: found for name, found in audits.items() if found})
-    table.write(folder)
+    artifacts.write(folder, formats.build)
 
 
 def summary_text(task: Task, rows: pd.DataFrame) -> str:

@@ -67,7 +67,7 @@ def _run_grid(args: Arguments, display: Callable[[str, int], Any]) -> int:
     from algos.registry import ALGORITHMS, TABLE1, get_algorithm
     from bench import grid
     from bench.launch import processes
-    from bench.report import table
+    from bench.report import scores
     from bench.run.plan import folder_of, plan
     from bench.run.profiles import get_profile
     from envs.sources.registry import DEFAULT_SOURCE, get_source, resolve
@@ -109,13 +109,14 @@ def _run_grid(args: Arguments, display: Callable[[str, int], Any]) -> int:
         failures = grid.run(planned, args.profile, args.results, shown, num_workers, args.keep)
     folder = args.results / sources[0] / args.profile
     if (folder / "scores.csv").exists() and not args.json_lines:
-        summary, _ = table.load(folder)
+        results = scores.read(folder)
         # Earlier runs may have more cells in the table, and others in place of those that failed.
         asked = {folder_of(cell, args.results).name for cell in planned}
         entries = {name: entry for name, entry in ALGORITHMS.items() if name in algorithms}
-        columns = {n: table.Column(e.title, e.style, e.told) for n, e in entries.items()}
+        columns = {n: scores.Column(e.title, e.style, e.told) for n, e in entries.items()}
+        summary = results.summary[results.summary["cell_hash"].isin(asked)]
         print()
-        print_scores(folder, summary[summary["cell_hash"].isin(asked)], columns)
+        print_scores(dataclasses.replace(results, summary=summary, columns=columns))
     return fail([*missing.values(), *failures])
 
 

@@ -14,6 +14,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from bench import store
 from bench.run.evaluate import evaluate, naming
 from bench.run.train import Program
 from envs.dataset import Dataset
@@ -45,8 +46,8 @@ def measure(dataset: Dataset, task: Task) -> dict[str, dict[str, float]]:
         task: own data, scored in a gymnasium environment.
 
     Returns:
-        for ``logs``, their ``best_tenth``, ``mean_action``, ``no_action`` and ``random``, the
-        undiscounted mean ``return`` and the number of ``episodes`` that it comes from.
+        for each of ``store.BASELINES``, the undiscounted mean ``return`` and the number of
+        ``episodes`` that it comes from.
 
     Raises:
         InputError: the environment cannot be made.
@@ -67,11 +68,14 @@ def measure(dataset: Dataset, task: Task) -> dict[str, dict[str, float]]:
             "no_action": lambda: np.broadcast_to(nothing, shape),
             "random": lambda: generator.uniform(-1.0, 1.0, shape),
         }
-        for name, act in policies.items():
-            by_name[name] = evaluate(_program(act), None, lanes, (0,), num_episodes)[0]
+        for name in store.PLAYED:
+            by_name[name] = evaluate(_program(policies[name]), None, lanes, (0,), num_episodes)[0]
     return {
-        name: {"return": float(found.mean()), "episodes": found.size}
-        for name, found in by_name.items()
+        name: {
+            "return": float(by_name[name].mean()),
+            "episodes": by_name[name].size,
+        }
+        for name in store.BASELINES
     }
 
 

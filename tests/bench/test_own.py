@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from minari.data_collector import EpisodeBuffer
 
 from bench import cli, store
-from bench.report import audits, claims, page, table
+from bench.report import audits, claims, layout, page, scores
 from bench.run import baselines
 from bench.run.evaluate import episode_seeds
 from envs import tasks
@@ -96,7 +96,7 @@ def row(monkeypatch):
     monkeypatch.setitem(tasks.TASKS, TASK.name, TASK)
     source = registry.SOURCES["own"]._replace(tasks=(TASK.name,))
     monkeypatch.setitem(registry.SOURCES, "own", source)
-    for module in (table, page, claims):
+    for module in (layout, scores, page, claims):
         monkeypatch.setattr(module, "FAMILIES", (*tasks.FAMILIES, tasks.OWN))
 
 
@@ -458,7 +458,7 @@ def test_references_are_proposed_for_data_without_a_row(row, monkeypatch, capsys
     found = json.loads(capsys.readouterr().out)
     references = found["references"]
     baseline = found["baselines"]
-    best = max(audits.PLAYED, key=lambda name: baseline[name]["return"])
+    best = max(store.PLAYED, key=lambda name: baseline[name]["return"])
     assert references["low"] == pytest.approx(baseline[best]["return"], rel=1e-3)
     assert references["high"] == pytest.approx(found["returns"]["100%"], rel=1e-3)
     assert found["scores"]["100%"] == pytest.approx(100.0, abs=0.5)

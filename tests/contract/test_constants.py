@@ -10,7 +10,7 @@ import pytest
 from algos import settings
 from algos.registry import TABLE1
 from algos.settings import resolve
-from bench.report import claims, page, stats, table
+from bench.report import claims, page, published, scores, stats
 from bench.run import cell, checkpoint, evaluate, train
 from bench.run.profiles import PROFILES
 from envs import audit, recipes
@@ -127,14 +127,14 @@ CONSTANTS = [
     ("confidence", stats.CONFIDENCE, 0.95, "arXiv:2108.13264"),
     ("resamples", stats.NUM_RESAMPLES, 2000, "rliable 1.2"),
     ("score that is optimal", stats.OPTIMAL, 100.0, "arXiv:2108.13264, gamma"),
-    ("seed of the bootstrap", page.SEED, 0, OURS),
+    ("seed of the bootstrap", scores.SEED, 0, OURS),
     ("evaluations in the mean of the last", page.LAST_EVALUATIONS, 3, OURS),
     ("points behind that keep up", claims.PARITY, 15.0, OURS),
     ("points that are a breakdown", claims.COLLAPSE, 20.0, OURS),
     ("score of what is solved", claims.SOLVED, 60.0, OURS),
     (
         "where the post's numbers come from",
-        table.POST_SOURCES,
+        published.POST_SOURCES,
         ("arXiv:2110.06169 Table 1", "arXiv:2112.10751"),
         "the post",
     ),

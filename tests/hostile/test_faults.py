@@ -18,7 +18,7 @@ import pytest
 
 from algos.registry import ALGORITHMS
 from bench import cli, grid, store
-from bench.report import claims, page, table
+from bench.report import artifacts, claims, formats, page
 from bench.run import cell as cells
 from bench.run import checkpoint, records
 from bench.run import plan as plans
@@ -493,16 +493,16 @@ def test_a_table_that_becomes_read_only_loses_no_cell(datasets, tmp_path, monkey
 
 
 WRITERS = {
-    "table": "table.write(folder)",
-    "report": "page.write(folder)",
-    "findings": "claims.write(root)",
+    "table": "artifacts.write(folder, formats.build)",
+    "report": "artifacts.write(folder, page.build)",
+    "findings": "artifacts.write(root, claims.build)",
     "publish": "store.publish(folder, rows.assign(step=100 + number % 2), facts, order)",
 }
 WRITE = """
 import sys
 from pathlib import Path
 from bench import store
-from bench.report import claims, page, table
+from bench.report import artifacts, claims, formats, page
 root = Path(sys.argv[1])
 folder = root / "regenerated" / "quick"
 rows = store.read_rows(folder / "scores.csv", store.SCORE_COLUMNS)
@@ -514,15 +514,19 @@ for number in range(int(sys.argv[3])):
 """
 
 
+def write_all(root, folder):
+    artifacts.write(folder, formats.build)
+    artifacts.write(folder, page.build)
+    artifacts.write(root, claims.build)
+
+
 def test_every_writer_of_a_results_folder_beside_every_other(tmp_path):
     folder = tmp_path / "regenerated" / "quick"
     score_files.write_scores(folder, ("hopper-medium", "antmaze-umaze"), steps=(100,))
     scores = store.read_rows(folder / "scores.csv", store.SCORE_COLUMNS)
     facts = store.read_provenance(folder / "provenance.json")
     store.publish(folder, scores, facts, list(facts))
-    table.write(folder)
-    page.write(folder)
-    claims.write(tmp_path)
+    write_all(tmp_path, folder)
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     arguments = [str(tmp_path), "hopper-medium/iql"]
     counts = {"table": "60", "report": "3", "findings": "3", "publish": "61"}
@@ -536,9 +540,7 @@ def test_every_writer_of_a_results_folder_beside_every_other(tmp_path):
     ]
     errors = [process.communicate()[1].decode() for process in running]
     assert errors == [""] * len(WRITERS)
-    table.write(folder)
-    page.write(folder)
-    claims.write(tmp_path)
+    write_all(tmp_path, folder)
     after = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     assert after == before
 

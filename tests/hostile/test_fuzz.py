@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from bench import cli, grid, interrupt, store
 from bench.commands import doctor
-from bench.report import page, table
+from bench.report import formats, page
 from bench.run import cell as cells
 from bench.run import checkpoint
 from bench.run.profiles import PROFILES
@@ -106,7 +106,7 @@ def read_everything(folder, scores, provenance):
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "scores.csv").write_bytes(scores)
     (folder / "provenance.json").write_bytes(provenance)
-    for read in (table.build, page.build):
+    for read in (formats.build, page.build):
         with one_line_at_most():
             read(folder)
 
