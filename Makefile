@@ -55,8 +55,8 @@ policies: $(READY)  ## train the behaviour policies that collect the data sets
 lock: $(READY)  ## re-make requirements.lock (ARGS=--upgrade for new versions)
 	@.venv/bin/python -m venv .venv/lock
 	@.venv/lock/bin/python -m pip install -q --disable-pip-version-check '$(UV)'
-	@.venv/lock/bin/uv pip compile -q pyproject.toml --extra dev --universal --python-version 3.11 \
-		--generate-hashes --no-emit-index-url --no-header -o requirements.lock $(ARGS)
+	@.venv/lock/bin/uv pip compile -q pyproject.toml --extra dev --extra docs --universal \
+		--python-version 3.11 --generate-hashes --no-emit-index-url --no-header -o requirements.lock $(ARGS)
 
 clean:  ## remove caches and build output (.venv and results stay)
 	@rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
