@@ -284,7 +284,7 @@ def resolve(
     if key in method.CONFIGS:
         put(vars(method.CONFIGS[key]), f"published for {key}, {file}")
     put(UNPUBLISHED.get(method, {}).get(family, {}), f"{family}, algos/settings.py")
-    put(entry.changes_in(family), f"variant {algorithm}, algos/registry.py")
+    put(entry.changes_in(family), f"variant {algorithm}")
     published = method.Config(**values)
     sizes = {f: x for f in Run._fields if (x := getattr(size, f)) not in (None, values[f])}
     if sizes:

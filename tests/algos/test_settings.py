@@ -17,7 +17,7 @@ def test_each_setting_names_where_it_comes_from():
     config, origins = resolve("iql_corl", "antmaze", SMALL)
     assert list(origins) == [field.name for field in dataclasses.fields(config)]
     published, antmaze = "published, algos/iql.py", "published for antmaze, algos/iql.py"
-    variant = "variant iql_corl, algos/registry.py"
+    variant = "variant iql_corl"
     small = "small runs, algos/settings.py"
     assert origins == {
         "num_steps": "profile",
