@@ -42,6 +42,8 @@ autodoc_preserve_defaults = True
 autodoc_default_options = {"members": True, "undoc-members": True, "show-inheritance": True}
 napoleon_custom_sections = ["Source"]
 napoleon_use_ivar = True
+napoleon_use_rtype = False
+toc_object_entries = False
 
 
 def setup(app: Sphinx) -> None:

@@ -150,7 +150,8 @@ def docstring(module: str, part: str = "") -> str:
         if len(found) != 1:
             raise ValueError(f"{module} has {len(found)} paragraphs {part!r} in its docstring")
         written = found[0].partition(": ")[2]
-        written = written[0].upper() + written[1:]
+        if "/" not in written.split()[0]:  # the name of a repository stays as it is
+            written = written[0].upper() + written[1:]
     written = re.sub(r"arXiv:(\d{4}\.\d{5})", r"[arXiv:\1](https://arxiv.org/abs/\1)", written)
     return written.replace("|", r"\|")
 
@@ -190,9 +191,9 @@ def settings(module: str) -> str:
         family: dataclasses.asdict(method.CONFIGS.get(family, method.Config()))
         for family in FAMILIES[:2]
     }
-    key = next(iter(_columns(module, TABLE1)))
+    first, *others = _columns(module, TABLE1)
     run = {
-        (profile, family): _config(profile, family, key) for profile in RUN for family in FAMILIES
+        (profile, family): _config(profile, family, first) for profile in RUN for family in FAMILIES
     }
     for config in run.values():
         if config.keys() != published["locomotion"].keys():
@@ -205,9 +206,28 @@ def settings(module: str) -> str:
         (f"`{name}`", *(_value(column[name]) for column in columns))
         for name in published["locomotion"]
     ]
-    return (
-        _markdown(("setting", "meaning"), meanings) + "\n\n" + _markdown(("setting", *heads), rows)
+    return "\n\n".join(
+        (
+            _markdown(("setting", "meaning"), meanings),
+            f"The values are those of {TABLE1[first].title}.",
+            _markdown(("setting", *heads), rows),
+            *(_difference(run, first, other) for other in others),
+        )
     )
+
+
+def _difference(run: Iterable[tuple[str, str]], first: str, other: str) -> str:
+    """What another column of the same file has in place of the first one's values."""
+    changes = set()
+    for place in run:
+        ours, theirs = _config(*place, first), _config(*place, other)
+        changes.add(
+            tuple((name, _value(theirs[name])) for name in ours if ours[name] != theirs[name])
+        )
+    if len(changes) != 1:
+        raise ValueError(f"{other} differs from {first} in {len(changes)} ways")
+    listed = ", ".join(f"`{name}` {value}" for name, value in changes.pop())
+    return f"{TABLE1[other].title} has in their place: {listed}."
 
 
 def _config(profile: str, family: str, algorithm: str) -> dict[str, Any]:
@@ -260,7 +280,7 @@ def results(module: str) -> str:
     heads += [f"{e.title}, published" for e in columns.values()]
     rows = []
     for family in FAMILIES:
-        names = scores("cpu").query("family == @family")["task"].unique()
+        names = scores("cpu").query("family == @family")["task"].unique().tolist()
         for name in names:
             rows.append((name, *_scores_of(columns, [name])))
         rows.append(
@@ -435,8 +455,13 @@ def _curves(curves: pd.Series, columns: dict[str, Entry]) -> Figure:
     return figure
 
 
-def _markdown(heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    lines = [heads, ["---"] * len(heads), *rows]
+def _markdown(heads: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    """A table in Markdown; columns of numbers are set to the right."""
+    numbers = [
+        all(re.match(r"\W*(\d|$)", str(cell)) for cell in column)
+        for column in zip(*rows, strict=True)
+    ]
+    lines = [heads, ["---:" if right else "---" for right in numbers], *rows]
     return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
 
 
