@@ -78,11 +78,12 @@ def run(
                     failures.append(_record_failure(cell, results_folder, outcome))
                     display.failed(cell.name, failures[-1])
                     continue
-                cell_rows, facts = cells.read(outcome)
+                seeds = cell.settings.seeds
+                cell_rows, facts = cells.read(outcome, seeds)
                 rows.append(cell_rows)
-                tracks += [cells.read_tracks(outcome)] if cell.task.is_maze else []
+                tracks += [cells.read_tracks(outcome, seeds)] if cell.task.is_maze else []
                 provenance[cell.name] = facts
-                if facts.get("code", code_digest()) != code_digest():
+                if any(group["code"] != code_digest() for group in facts["groups"]):
                     stale.append(outcome)
                 display.finished(cell.name, summary_text(cell.task, cell_rows))
     finally:
@@ -100,13 +101,15 @@ def run(
 
 
 def _published(planned: Sequence[Cell], folder: Path, results_folder: Path) -> list[Cell]:
-    """Those of ``planned`` whose rows are in the table of ``folder``."""
+    """Those of ``planned`` whose rows, of all their seeds, are in the table of ``folder``."""
     path = folder / "provenance.json"
     known = store.read_provenance(path) if path.exists() else {}
     return [
         cell
         for cell in planned
-        if cell.name in known and known[cell.name]["hash"] == folder_of(cell, results_folder).name
+        if cell.name in known
+        and known[cell.name]["hash"] == folder_of(cell, results_folder).name
+        and set(cell.settings.seeds) <= set(known[cell.name]["settings"]["seeds"])
     ]
 
 
@@ -150,7 +153,7 @@ def summary_text(task: Task, rows: pd.DataFrame) -> str:
 
 
 def _record_failure(cell: Cell, results_folder: Path, error: Exception) -> str:
-    folder = folder_of(cell, results_folder)
+    folder = cells.failed_in(cell, results_folder)
     files.write_text(folder / "FAILED", "".join(traceback.format_exception(error)))
     reason = str(error).strip().splitlines() or [type(error).__name__]
     return f"{cell.name} failed: {reason[0][:500]} (traceback: {folder / 'FAILED'})"

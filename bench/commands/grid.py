@@ -16,7 +16,9 @@ from bench.commands.options import (
     Flag,
     Name,
     Names,
+    Seeds,
     Source,
+    seeds_in,
 )
 from bench.commands.showing import (
     fail,
@@ -43,6 +45,8 @@ class Arguments:
     """use data that are not the published ones, or in another environment; the table says so"""
     num_seeds: Count = None
     """seeds 0, 1, ... of each cell; the profile's by default"""
+    seeds: Seeds = None
+    """these seeds, such as 10-12 or 0 5 7-9, in place of 0, 1, ...; finished ones are kept"""
     results: Path = LOCAL
     """root of your results"""
     workers: Count = None
@@ -91,6 +95,7 @@ def _run_grid(args: Arguments, display: Callable[[str, int], Any]) -> int:
             algorithm,
             profile,
             sources[0],
+            seeds=seeds_in(args.seeds),
             num_seeds=args.num_seeds,
             version=args.environment,
             insist=args.insist,

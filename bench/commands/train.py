@@ -17,11 +17,13 @@ from bench.commands.options import (
     Count,
     Flag,
     Name,
+    Seeds,
     Share,
     Source,
     option,
     parse,
     parse_known,
+    seeds_in,
 )
 from bench.commands.showing import (
     fail,
@@ -49,7 +51,9 @@ class Arguments:
     scale: Share = None
     """share of D4RL's rows; the profile's by default"""
     num_seeds: Count = None
-    """seeds 0, 1, ... side by side; the profile's by default"""
+    """seeds 0, 1, ...; the profile's by default"""
+    seeds: Seeds = None
+    """these seeds, such as 10-12 or 0 5 7-9, in place of 0, 1, ...; finished ones are kept"""
     num_evaluations: Count = None
     """evaluations, spread evenly over the steps; the profile's by default"""
     num_episodes: Count = None
@@ -101,6 +105,7 @@ def run(arguments: list[str]) -> int:
         source,
         config=run.config,
         scale=run.scale,
+        seeds=seeds_in(run.seeds),
         num_seeds=run.num_seeds,
         num_evaluations=run.num_evaluations,
         num_episodes=run.num_episodes,
@@ -121,7 +126,9 @@ def run(arguments: list[str]) -> int:
             scored=partial(bars.scored, planned.name),
             report=bars.note,
         )
-        bars.finished(planned.name, grid.summary_text(task, cell.read(folder)[0]))
+        bars.finished(
+            planned.name, grid.summary_text(task, cell.read(folder, planned.settings.seeds)[0])
+        )
     print(for_terminal(f"raw returns and provenance: {folder}"))
     return 0
 
