@@ -1,11 +1,10 @@
-"""The grid: cells = tasks x algorithms; skip what is done, run the rest, report what failed."""
+"""The grid: plan cells, launch those that are not done, publish all of them."""
 
 from __future__ import annotations
 
 import contextlib
 import traceback
-from collections.abc import Generator, Sequence
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +13,9 @@ import pandas as pd
 from algos.registry import ALGORITHMS
 from bench import store
 from bench.display import Display
-from bench.interrupt import Asked, asked_to_stop
-from bench.launch import processes
+from bench.interrupt import asked_to_stop
+from bench.launch import here, processes
+from bench.launch.launcher import Launcher
 from bench.report import stats, table
 from bench.run import cell as cells
 from bench.run.plan import Cell, folder_of
@@ -23,6 +23,8 @@ from bench.run.provenance import code_digest
 from envs import files
 from envs.errors import InputError
 from envs.tasks import TASKS, Task
+
+LAUNCHERS: dict[str, Launcher] = {"here": here.run, "processes": processes.run}
 
 
 def run(
@@ -64,10 +66,14 @@ def run(
     num_workers = min(num_workers, len(planned))
     try:
         with asked_to_stop() as asked, contextlib.ExitStack() as stack:
-            if num_workers <= 1:
-                outcomes = _one_by_one(planned, results_folder, display, asked)
-            else:
-                outcomes = processes.run(planned, results_folder, display, num_workers, asked)
+            launch = LAUNCHERS["processes" if num_workers > 1 else "here"]
+            outcomes = launch(
+                planned,
+                display,
+                results_folder=results_folder,
+                asked=asked,
+                num_workers=num_workers,
+            )
             stack.callback(outcomes.close)  # workers end before the tables are written
             for cell, outcome in outcomes:
                 if isinstance(outcome, InputError):
@@ -111,26 +117,6 @@ def _published(planned: Sequence[Cell], folder: Path, results_folder: Path) -> l
         and known[cell.name]["hash"] == folder_of(cell, results_folder).name
         and set(cell.settings.seeds) <= set(known[cell.name]["settings"]["seeds"])
     ]
-
-
-def _one_by_one(
-    planned: Sequence[Cell], results_folder: Path, display: Display, asked: Asked
-) -> Generator[tuple[Cell, Path | Exception], None, None]:
-    for cell in planned:
-        display.started(cell.name)
-        try:
-            folder = cells.run(
-                cell,
-                results_folder,
-                asked=asked,
-                progress=partial(display.progress, cell.name),
-                scored=partial(display.scored, cell.name),
-                report=display.note,
-            )
-        except Exception as error:
-            yield cell, error
-        else:
-            yield cell, folder
 
 
 def publish(

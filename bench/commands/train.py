@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
 
-from bench import devices
-from bench.commands.data import have_data
-from bench.commands.grid import prepare
+from bench.commands.cell import run_one
 from bench.commands.options import (
     Chosen,
     Count,
@@ -25,12 +22,8 @@ from bench.commands.options import (
     parse_known,
     seeds_in,
 )
-from bench.commands.showing import (
-    fail,
-)
 from bench.places import LOCAL
 from envs.errors import InputError
-from envs.text import for_terminal
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -74,10 +67,6 @@ def run(arguments: list[str]) -> int:
         raise
 
     from algos.registry import ALGORITHMS, get_algorithm
-    from bench import grid
-    from bench.display import Bars
-    from bench.interrupt import asked_to_stop
-    from bench.run import cell
     from bench.run.plan import plan
     from bench.run.profiles import get_profile
     from envs.sources.registry import resolve
@@ -112,25 +101,7 @@ def run(arguments: list[str]) -> int:
         version=run.environment,
         insist=run.insist,
     )
-    devices.describe()
-    if missing := have_data([planned], Bars):
-        return fail(missing.values())
-    prepare(run.results)
-    with Bars("cells", 1) as bars, asked_to_stop() as asked:
-        bars.started(planned.name)
-        folder = cell.run(
-            planned,
-            run.results,
-            asked=asked,
-            progress=partial(bars.progress, planned.name),
-            scored=partial(bars.scored, planned.name),
-            report=bars.note,
-        )
-        bars.finished(
-            planned.name, grid.summary_text(task, cell.read(folder, planned.settings.seeds)[0])
-        )
-    print(for_terminal(f"raw returns and provenance: {folder}"))
-    return 0
+    return run_one(planned, run.results)
 
 
 def _settings_text(algorithm: str, family: str, profile: str, published: Any, default: Any) -> str:

@@ -13,7 +13,7 @@ import jax
 
 from algos import core
 from algos.registry import get_algorithm
-from bench.run import groups
+from bench.run import groups, typed
 from bench.run.groups import Seeds
 from bench.run.profiles import Profile
 from envs.errors import InputError
@@ -191,10 +191,46 @@ def settings_of(config: core.Config) -> dict[str, Any]:
 
     A field that gets another name keeps the former one here as its ``key``; see `KEY`.
     """
-    return {
-        field.metadata.get(KEY, field.name): getattr(config, field.name)
-        for field in dataclasses.fields(config)
+    return {key_of(field): getattr(config, field.name) for field in dataclasses.fields(config)}
+
+
+def key_of(field: dataclasses.Field[Any]) -> str:
+    """The name under which cells have a field of a Config."""
+    return str(field.metadata.get(KEY, field.name))
+
+
+def to_json(cell: Cell) -> Any:
+    """The cell as JSON, from which `from_json` makes it again, on another machine as well."""
+    described = {
+        "task": dataclasses.asdict(cell.task),
+        "algorithm": cell.algorithm,
+        "config": settings_of(cell.config),
+        "settings": dataclasses.asdict(cell.settings),
+        "version": cell.version,
+        "insist": cell.insist,
     }
+    return json.loads(json.dumps(described))  # lists in place of tuples
+
+
+def from_json(value: Any) -> Cell:
+    """The cell that `to_json` gave ``value`` of.
+
+    Raises:
+        InputError: a part is missing, is none of a cell's or cannot be its value.
+    """
+    described = typed.require_keys(
+        value, ("task", "algorithm", "config", "settings", "version", "insist"), "a cell"
+    )
+    algorithm = typed.convert(str, described["algorithm"], "algorithm")
+    config_type = type(get_algorithm(algorithm).default)
+    return Cell(
+        task=typed.build(Task, described["task"], "task"),
+        algorithm=algorithm,
+        config=typed.build(config_type, described["config"], "config", key_of),
+        settings=typed.build(Settings, described["settings"], "settings"),
+        version=typed.convert(str | None, described["version"], "version"),
+        insist=typed.convert(bool, described["insist"], "insist"),
+    )
 
 
 def folder_of(cell: Cell, results_folder: Path) -> Path:
