@@ -1,23 +1,27 @@
-"""One cell of the grid: one method on one task, all seeds side by side, resumable.
+"""One cell of the grid: one method on one task, resumable.
 
-A cell's folder holds, under ``<results>/runs/<source>/<task>/<algorithm>/<hash>/``:
+A cell's folder is ``<results>/runs/<source>/<task>/<algorithm>/<hash>/``. It has a folder for each
+group of seeds that were trained side by side, such as ``seeds-0-2``; see ``bench.run.groups``. In a
+group's folder are:
 
 - ``config.json``: everything that decides its numbers, and where they were made;
 - ``audit.json``: what ``bench.run.baselines.audited`` says of the data it learned from;
 - ``evals.csv``: seed, step, episode, return, length: one row per episode played, raw;
 - ``train.csv``: seed, step, metric, value: means over a chunk of steps;
 - ``tracks.csv``: seed, episode, step, x, y: in mazes, where a few of the last episodes went;
-- ``checkpoint/``: the newest states, gone once the cell is done;
+- ``checkpoint/``: the newest states, gone once the group is done;
 - ``good/``: the checkpoint before a seed was lost to a loss that is not finite;
-- ``DONE``: written last; a cell without it is not in any table.
+- ``DONE``: written last; seeds of a group without it are in no table.
 """
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +34,11 @@ from algos.registry import get_algorithm
 from algos.views import statistics
 from bench import store
 from bench.interrupt import Asked
-from bench.run import checkpoint, records
+from bench.run import checkpoint, groups, provenance, records
 from bench.run.data import audit_once, load_once, make_lanes
 from bench.run.evaluate import evaluate, naming
 from bench.run.placement import chunk_steps, replicated_sharding
-from bench.run.plan import Cell, folder_of, identity
-from bench.run.provenance import circumstances
+from bench.run.plan import Cell, folder_of
 from bench.run.train import INIT, TRAIN, Program, build, stream
 from envs import files
 from envs.dataset import Dataset
@@ -66,18 +69,18 @@ def run(
     scored: Callable[[float], None] = lambda score: None,
     report: Callable[[str], None] = lambda line: None,
 ) -> Path:
-    """Train and evaluate the cell unless that was done before.
+    """Train and evaluate those of the cell's seeds for which that was not done before.
 
     Args:
         cell: what to run.
         results_folder: root of all results.
         asked: whether to stop; the cell is then checkpointed first.
-        progress: told (steps done, steps in all).
+        progress: told (steps done, steps in all), of all groups of seeds together.
         scored: told the mean normalized score of each evaluation.
         report: receives lines worth a user's attention.
 
     Returns:
-        the cell's folder, with ``DONE`` in it.
+        the cell's folder; each of its groups has ``DONE`` in it.
 
     Raises:
         Interrupted: ``asked`` said so.
@@ -86,58 +89,126 @@ def run(
             method finds no rows to learn from.
         InputError: the dataset cannot be used.
     """
-    data = cell.data
-    require_trust(data, cell.insist)
+    require_trust(cell.data, cell.insist)
     folder = folder_of(cell, results_folder)
+    # Only for as long as it takes to say who trains which seeds; each group has its own lock.
     with files.locked(folder / "lock", cell.name, report):
-        if (folder / "DONE").exists() and _is_whole(cell, folder):
+        todo = groups.to_run(folder, cell.settings.seeds)
+        groups.make(folder, todo)
+    for number, seeds in enumerate(todo):
+        settings = dataclasses.replace(cell.settings, seeds=seeds)
+        _run_group(
+            dataclasses.replace(cell, settings=settings),
+            groups.folder_of(folder, seeds),
+            asked,
+            partial(_progress_of_all, progress, number, len(todo)),
+            scored,
+            report,
+        )
+    return folder
+
+
+def _progress_of_all(
+    progress: Callable[[int, int], None], number: int, num_groups: int, step: int, total: int
+) -> None:
+    """Tell that group ``number`` of several has done ``step`` of its ``total`` steps."""
+    progress(number * total + step, num_groups * total)
+
+
+def failed_in(cell: Cell, results_folder: Path) -> Path:
+    """The folder of the group of a cell that was not run to its end: the first that is not done."""
+    folder = folder_of(cell, results_folder)
+    todo = [groups.folder_of(folder, seeds) for seeds in groups.to_run(folder, cell.settings.seeds)]
+    return next((path for path in todo if not groups.is_finished(path)), folder)
+
+
+def _run_group(
+    cell: Cell,
+    folder: Path,
+    asked: Asked,
+    progress: Callable[[int, int], None],
+    scored: Callable[[float], None],
+    report: Callable[[str], None],
+) -> None:
+    """Run the cell in ``folder``, all of its seeds side by side; arguments as of `run`."""
+    with files.locked(folder / "lock", cell.name, report):
+        if groups.is_finished(folder) and _is_whole(cell, folder):
             checkpoint.clear(folder / "checkpoint")  # of a run that was killed before it did so
-            return folder
+            return
         (folder / "DONE").unlink(missing_ok=True)
         num_lanes = len(cell.settings.seeds) * cell.settings.num_episodes
         # Before the data, whose reader may need the environment's spaces.
         with contextlib.closing(make_lanes(cell, num_lanes)) as lanes:
             dataset = load_once(cell)
-            facts = identity(cell, data) | circumstances(cell, data)
-            files.write_json(folder / "config.json", facts)
+            files.write_json(folder / "config.json", provenance.facts(cell, cell.data))
             files.write_json(folder / "audit.json", audit_once(cell))
             _train(cell, folder, dataset, lanes, asked, progress, scored, report)
         (folder / "FAILED").unlink(missing_ok=True)
         files.write_text(folder / "DONE", "")
         checkpoint.clear(folder / "checkpoint")
-    return folder
 
 
 def _is_whole(cell: Cell, folder: Path) -> bool:
-    """Whether every row of a finished cell is there; files may have been deleted since."""
+    """Whether every row of a finished group is there; files may have been deleted since."""
     settings = cell.settings
     steps = range(settings.eval_interval, cell.config.num_steps + 1, settings.eval_interval)
     written = records.Records(folder, settings.seeds)
     return written.has_evaluations(steps, settings.num_episodes)
 
 
-def read(folder: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Rows of all evaluations (``results.SCORE_COLUMNS``) and provenance of a finished cell.
+def read(folder: Path, seeds: Sequence[int] | None = None) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Rows of all evaluations (``store.SCORE_COLUMNS``) and provenance of a cell's finished groups.
 
-    The provenance includes the ``audit`` of its data, or None if the cell is older than audits.
+    The provenance is that of the first group, with all seeds and their episodes. Beside it stand
+    the ``groups``, and the ``audit`` of the data.
+
+    Args:
+        folder: of the cell.
+        seeds: which to read; by default all that are there.
     """
-    facts = files.read_json(folder / "config.json")
-    rows = store.read_rows(folder / "evals.csv", records.EVAL_COLUMNS)
-    rows = rows.assign(task=facts["task"]["name"], algorithm=facts["algorithm"])
+    found = groups.finished(folder, seeds)
+    rows = _read_rows(found, "evals.csv", store.SCORE_COLUMNS)
+    each = [files.read_json(path / "config.json") for path in found.values()]
+    facts = each[0]
     entry = get_algorithm(facts["algorithm"])
-    heading = {"title": entry.title, "style": entry.style, "told": entry.told}
-    audited = folder / "audit.json"
-    facts |= heading | {"hash": folder.name}
-    facts["audit"] = files.read_json(audited) if audited.exists() else None
-    return rows[list(store.SCORE_COLUMNS)], facts
+    facts |= {"title": entry.title, "style": entry.style, "told": entry.told, "hash": folder.name}
+    episodes: dict[int, list[int]] = {}
+    for group in each:
+        episodes |= dict(zip(group["settings"]["seeds"], group["episode_seeds"], strict=True))
+    known = sorted(seed for group in found for seed in group)
+    facts["groups"] = [
+        {"seeds": group["settings"]["seeds"], **{key: group[key] for key in provenance.OF_A_RUN}}
+        for group in each
+    ]
+    facts["settings"] = facts["settings"] | {"seeds": known}
+    facts["episode_seeds"] = [episodes[seed] for seed in known]
+    facts["audit"] = files.read_json(next(iter(found.values())) / "audit.json")
+    return rows.sort_values(["step", "seed", "episode"], ignore_index=True), facts
 
 
-def read_tracks(folder: Path) -> pd.DataFrame:
-    """Tracks of a finished cell (``results.TRACK_COLUMNS``); none outside mazes."""
-    facts = files.read_json(folder / "config.json")
-    rows = store.read_rows(folder / "tracks.csv", store.TRACK_COLUMNS[2:])
-    rows = rows.assign(task=facts["task"]["name"], algorithm=facts["algorithm"])
-    return rows[list(store.TRACK_COLUMNS)]
+def read_tracks(folder: Path, seeds: Sequence[int] | None = None) -> pd.DataFrame:
+    """Tracks of a cell's first seed that has some (``store.TRACK_COLUMNS``); none outside mazes.
+
+    Args:
+        folder: of the cell.
+        seeds: which to read; by default all that are there.
+    """
+    rows = _read_rows(groups.finished(folder, seeds), "tracks.csv", store.TRACK_COLUMNS)
+    return rows[rows["seed"] == rows["seed"].min()]
+
+
+def _read_rows(
+    found: dict[groups.Seeds, Path], name: str, columns: tuple[str, ...]
+) -> pd.DataFrame:
+    """The rows of a file of each group, those of its seeds; ``columns`` begin with the cell's."""
+    parts = []
+    for seeds, folder in found.items():
+        facts = files.read_json(folder / "config.json")
+        rows = store.read_rows(folder / name, columns[2:])
+        rows = rows[rows["seed"].isin(seeds)]
+        parts.append(rows.assign(task=facts["task"]["name"], algorithm=facts["algorithm"]))
+    filled = [part for part in parts if len(part)] or parts[:1]
+    return pd.concat(filled, ignore_index=True)[list(columns)]
 
 
 def _train(

@@ -12,7 +12,10 @@ from typing import Any
 import jax
 
 from algos import core
+from algos.registry import get_algorithm
 from algos.settings import resolve
+from bench.run import groups, typed
+from bench.run.groups import Seeds
 from bench.run.profiles import Profile
 from envs.errors import InputError
 from envs.sources.registry import choose_scale, environment, provenance
@@ -28,6 +31,9 @@ _SWITCHES = {
     "prng": ("jax_default_prng_impl", "threefry2x32"),
 }
 
+# In the metadata of a field of a Config: the name under which cells have it, if not the field's.
+KEY = "key"
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Settings:
@@ -36,14 +42,14 @@ class Settings:
     Attributes:
         source: where the data come from.
         scale: share of D4RL's rows, for regenerated data.
-        seeds: training seeds.
+        seeds: training seeds, rising.
         eval_interval: gradient steps between evaluations.
         num_episodes: episodes per seed and evaluation.
     """
 
     source: str
     scale: float
-    seeds: tuple[int, ...]
+    seeds: Seeds
     eval_interval: int
     num_episodes: int
 
@@ -76,6 +82,7 @@ class Cell:
         """
         settings = self.settings
         environment(self.task, settings.source, self.version)
+        groups.require(settings.seeds)
         if settings.num_episodes < 1:
             raise InputError(f"num_episodes must be at least 1, got {settings.num_episodes}")
         steps = self.config.num_steps
@@ -110,9 +117,9 @@ def plan(task: Task, algorithm: str, profile: Profile, source: str, **overrides:
         algorithm: the column.
         profile: sizes.
         source: where the data come from.
-        overrides: ``config`` (a whole Config), ``num_seeds``, ``num_evaluations``,
-            ``num_episodes``, ``scale``, each in place of the profile's unless None; ``version``
-            and ``insist`` of the cell.
+        overrides: ``config`` (a whole Config), ``seeds`` or ``num_seeds`` (0, 1, ...),
+            ``num_evaluations``, ``num_episodes``, ``scale``, each in place of the profile's unless
+            None; ``version`` and ``insist`` of the cell.
     """
     given = {key: value for key, value in overrides.items() if value is not None}
     size = profile.sizes[task.family]
@@ -124,9 +131,11 @@ def plan(task: Task, algorithm: str, profile: Profile, source: str, **overrides:
         raise InputError(
             f"num_steps {config.num_steps} is not divisible by num_evaluations {num_evaluations}"
         )
+    if "seeds" in given and "num_seeds" in given:
+        raise InputError("--seeds and --num-seeds both say which seeds; leave one out")
     num_seeds = given.get("num_seeds", profile.num_seeds)
-    if num_seeds < 1:
-        raise InputError(f"num_seeds must be at least 1, got {num_seeds}")
+    if not 1 <= num_seeds <= groups.MOST:
+        raise InputError(f"num_seeds must be 1 to {groups.MOST:,}, got {num_seeds}")
     return Cell(
         task=task,
         algorithm=algorithm,
@@ -134,7 +143,7 @@ def plan(task: Task, algorithm: str, profile: Profile, source: str, **overrides:
         settings=Settings(
             source=source,
             scale=choose_scale(source, given.get("scale"), size.scale),
-            seeds=tuple(range(num_seeds)),
+            seeds=given.get("seeds", tuple(range(num_seeds))),
             eval_interval=config.num_steps // num_evaluations,
             num_episodes=given.get("num_episodes", size.num_episodes),
         ),
@@ -143,24 +152,85 @@ def plan(task: Task, algorithm: str, profile: Profile, source: str, **overrides:
     )
 
 
-def identity(cell: Cell, dataset_provenance: dict[str, Any]) -> dict[str, Any]:
+def identity(cell: Cell, data: dict[str, Any]) -> dict[str, Any]:
     """Everything that decides the cell's numbers; its hash names the cell's folder.
 
-    Switches of JAX are part of it where they were chosen. The code is not: see ``code_digest``.
+    The keys are written out, so that a name in the code can change and no cell's with it. Seeds are
+    no part, for a cell may get more of them: see ``bench.run.groups``. Nor is the code: see
+    ``bench.run.provenance.code_digest``. Switches of JAX are part of it where they were chosen.
+
+    Args:
+        cell: planned.
+        data: its provenance, `Cell.data`.
     """
     switches = {
         name: (getattr(jax.config, flag), usual) for name, (flag, usual) in _SWITCHES.items()
     }
     chosen = {name: value for name, (value, usual) in switches.items() if value != usual}
+    # An environment's name leaves open what a user's own one was made with.
+    details = {"scored_in": data["scored_in"]} if "scored_in" in data else {}
     return chosen | {
-        "task": {"name": cell.task.name, **dataclasses.asdict(cell.task)},
+        "task": {"name": cell.task.name, "reference_returns": list(cell.task.reference_returns)},
         "algorithm": cell.algorithm,
-        "config": dataclasses.asdict(cell.config),
-        "settings": dataclasses.asdict(cell.settings),
-        "dataset": {key: dataset_provenance[key] for key in ("dataset_id", "hash")},
+        "config": settings_of(cell.config),
+        "settings": {
+            "source": cell.settings.source,
+            "scale": cell.settings.scale,
+            "eval_interval": cell.settings.eval_interval,
+            "num_episodes": cell.settings.num_episodes,
+        },
+        "dataset": {"dataset_id": data["dataset_id"], "hash": data["hash"]},
         "environment": cell.world.gymnasium_id,
+        **details,
         "versions": {name: version(name) for name in PACKAGES},
     }
+
+
+def settings_of(config: core.Config) -> dict[str, Any]:
+    """A method's settings under the names that stay.
+
+    A field that gets another name keeps the former one here as its ``key``; see `KEY`.
+    """
+    return {key_of(field): getattr(config, field.name) for field in dataclasses.fields(config)}
+
+
+def key_of(field: dataclasses.Field[Any]) -> str:
+    """The name under which cells have a field of a Config."""
+    return str(field.metadata.get(KEY, field.name))
+
+
+def to_json(cell: Cell) -> Any:
+    """The cell as JSON, from which `from_json` makes it again, on another machine as well."""
+    described = {
+        "task": dataclasses.asdict(cell.task),
+        "algorithm": cell.algorithm,
+        "config": settings_of(cell.config),
+        "settings": dataclasses.asdict(cell.settings),
+        "version": cell.version,
+        "insist": cell.insist,
+    }
+    return json.loads(json.dumps(described))  # lists in place of tuples
+
+
+def from_json(value: Any) -> Cell:
+    """The cell that `to_json` gave ``value`` of.
+
+    Raises:
+        InputError: a part is missing, is none of a cell's or cannot be its value.
+    """
+    described = typed.require_keys(
+        value, ("task", "algorithm", "config", "settings", "version", "insist"), "a cell"
+    )
+    algorithm = typed.convert(str, described["algorithm"], "algorithm")
+    config_type = get_algorithm(algorithm).method.Config
+    return Cell(
+        task=typed.build(Task, described["task"], "task"),
+        algorithm=algorithm,
+        config=typed.build(config_type, described["config"], "config", key_of),
+        settings=typed.build(Settings, described["settings"], "settings"),
+        version=typed.convert(str | None, described["version"], "version"),
+        insist=typed.convert(bool, described["insist"], "insist"),
+    )
 
 
 def folder_of(cell: Cell, results_folder: Path) -> Path:

@@ -11,7 +11,7 @@ from typing import Any
 import jax
 
 from bench.run.evaluate import episode_seeds
-from bench.run.plan import Cell
+from bench.run.plan import Cell, identity
 
 _ROOT = Path(__file__).parent.parent.parent
 
@@ -25,16 +25,22 @@ _CODE = (
 )
 
 
-def circumstances(cell: Cell, dataset_provenance: dict[str, Any]) -> dict[str, Any]:
-    """What is worth knowing about a run but does not enter its identity."""
+def facts(cell: Cell, dataset_provenance: dict[str, Any]) -> dict[str, Any]:
+    """A cell's identity, and what else is worth knowing about its run."""
     device = jax.devices()[0]
-    return {
+    known = identity(cell, dataset_provenance)
+    return known | {
+        "settings": known["settings"] | {"seeds": list(cell.settings.seeds)},
         "dataset_provenance": dataset_provenance,
         "episode_seeds": episode_seeds(cell.settings.seeds, cell.settings.num_episodes).tolist(),
         "device": f"{device.platform}: {device.device_kind}",
         "commit": _commit(),
         "code": code_digest(),
     }
+
+
+# What may differ between the groups of a cell.
+OF_A_RUN = ("device", "commit", "code")
 
 
 @functools.cache

@@ -109,7 +109,7 @@ def test_keep_leaves_out_what_the_table_has_and_nothing_else(finished, monkeypat
     capsys.readouterr()
     assert grid(finished, "--keep", "--algorithms", "bc", "iql") == 0
     assert capsys.readouterr().out.count("in the table") == 3
-    assert [done.parent.parent.name for done in finished.rglob("DONE")] == ["iql"]
+    assert [done.parents[2].name for done in finished.rglob("DONE")] == ["iql"]
     after = published(finished)
     assert {name: after[name] for name in after if name != "provenance.json"} == {
         name: before[name] for name in before if name != "provenance.json"

@@ -16,7 +16,9 @@ from minari.data_collector import EpisodeBuffer
 from bench import cli, store
 from bench.report import audits, claims, layout, page, scores
 from bench.run import baselines
+from bench.run import plan as plans
 from bench.run.evaluate import episode_seeds
+from bench.run.profiles import PROFILES
 from envs import tasks
 from envs.errors import InputError
 from envs.sources import own, registry
@@ -390,6 +392,19 @@ def test_no_action_is_none_in_the_environments_own_units():
     found = baselines.measure(dataset, task)
     half = found["mean_action"]["episodes"] * STEPS
     assert {tuple(action) for action in seen[half : 2 * half]} == {(0.0, 0.0)}
+
+
+def test_an_environment_that_is_made_otherwise_under_the_same_name_makes_another_cell(
+    row, tmp_path
+):
+    write()
+    cell = plans.plan(TASK, "bc", PROFILES["smoke"], "own")
+    names = [plans.folder_of(cell, tmp_path).name]
+    for made in ({"kwargs": {"friction": 0.1}}, {"kwargs": {"friction": 0.2}}, {}):
+        del gymnasium.registry["Reach-v0"]
+        gymnasium.register("Reach-v0", f"{__name__}:Without", max_episode_steps=STEPS, **made)
+        names.append(plans.folder_of(cell, tmp_path).name)
+    assert len(set(names)) == 4  # the last is of another class
 
 
 def test_the_table_has_what_needs_no_learning_beside_the_methods(grid, capsys):

@@ -66,7 +66,7 @@ def test_seeds_by_turns_equal_seeds_side_by_side(monkeypatch, toy, name, expecte
 
     monkeypatch.setattr(placement, "seeds_side_by_side", noted)
     for limit in (1e9, 5 * 1024, 1):
-        monkeypatch.setattr(train, "_SIDE_BY_SIDE_BYTES", limit)
+        monkeypatch.setattr(placement, "_SIDE_BY_SIDE_BYTES", limit)
         program = build.__wrapped__(name, config, spec)  # not one that was compiled before
         views = [jax.device_put(phase.view(dataset)) for phase in program.algorithm.phases]
         decided.append([])

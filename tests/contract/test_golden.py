@@ -39,7 +39,11 @@ def test_every_method_has_the_settings_on_record():
 
 @pytest.mark.parametrize("path", COMMITTED, ids=lambda path: path.parent.name)
 def test_every_committed_cell_has_the_name_that_it_was_given(monkeypatch, path):
-    """A cell whose name changes would be trained again, which for all of them takes hours."""
+    """A cell whose name changes would be trained again, which for all of them takes hours.
+
+    A field of a Config that gets another name keeps the former one as its key; see
+    ``bench.run.plan.settings_of``.
+    """
     for name, facts in store.read_provenance(path).items():
         task, source = get_task(facts["task"]["name"]), facts["settings"]["source"]
         planned = plans.plan(task, facts["algorithm"], PROFILES[path.parent.name], source)

@@ -147,7 +147,7 @@ def test_an_environments_fault_fails_its_cells_alone_with_a_place_in_one_line(
         assert f"{name}-v0" in line
         assert FAULTS[fault] in line
         assert f"{good.name}/bc" in captured.out
-        assert [path.parents[2].name for path in tmp_path.rglob("DONE")] == [good.name]
+        assert [path.parents[3].name for path in tmp_path.rglob("DONE")] == [good.name]
         rows = store.read_rows(tmp_path / "own" / "smoke" / "scores.csv", store.SCORE_COLUMNS)
         assert set(store.cell_names(rows)) == {f"{good.name}/bc"}
     assert ALIVE == []
