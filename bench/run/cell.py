@@ -41,12 +41,12 @@ from bench.run.evaluate import describe, episode_seeds, evaluate, naming
 from bench.run.train import INIT, TRAIN, Program, build, chunk_steps, replicated_sharding, stream
 from envs import files
 from envs.dataset import Dataset
-from envs.environment import Environment
+from envs.environment import Environment, World
 from envs.errors import Fault, InputError
 from envs.scores import normalized_score
 from envs.sources.registry import environment, load, provenance, require_trust
 from envs.spaces import Array
-from envs.tasks import Task, World
+from envs.tasks import Task
 
 # Packages whose version can change a number.
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "distrax", "numpy", "mujoco")

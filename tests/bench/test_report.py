@@ -19,7 +19,7 @@ from bench import cli, store
 from bench.report import page, plots, stats, table
 from envs.errors import InputError
 from envs.tasks import FAMILIES, TASKS
-from envs.worlds.maze import MAPS
+from envs.worlds.maps import MAPS
 from tests.helpers import score_files
 from tests.helpers.score_files import METHODS, write_scores, write_tracks
 
