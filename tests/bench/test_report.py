@@ -151,7 +151,7 @@ def test_a_cells_origin_and_statistics_are_in_the_page_and_cannot_end_its_script
     assert sections["Scores"]["best evaluation of each seed"].endswith("biased upwards")
     assert any("other data" in text for text in sections["Published"].values())
     assert "D&lt;T&gt;" in document
-    assert "D<T>" not in page.replace(text, "")
+    assert "D<T>" not in document.replace(text, "")
 
 
 def test_the_dichotomy_shows_the_means_and_intervals_of_the_statistics(folder):
@@ -310,7 +310,7 @@ def browse(path, width=1280):
 @pytest.mark.parametrize("width", [1280, 500])
 def test_in_a_browser_the_page_sorts_opens_cells_and_says_no_error(document, tmp_path, width):
     path = tmp_path / "page.html"
-    path.write_text(page.replace("</body>", f"<script>{ACTIONS}</script></body>"))
+    path.write_text(document.replace("</body>", f"<script>{ACTIONS}</script></body>"))
     dom, console = browse(path, width)
     assert console == []
     seen = json.loads(re.search(r'<pre id="seen">(.*?)</pre>', dom, re.DOTALL)[1])
@@ -356,7 +356,7 @@ def measure(document, folder, width):
     font = base64.b64encode(WIDE_FONT.read_bytes()).decode()
     face = f"@font-face {{ font-family: Wide; src: url(data:font/ttf;base64,{font}); }}"
     face = f"<style>{face} * {{ font-family: Wide !important; }}</style></head>"
-    text = page.replace("img-src data:", "img-src data:; font-src data:").replace(
+    text = document.replace("img-src data:", "img-src data:; font-src data:").replace(
         "</head>", face, 1
     )
     text = text.replace("</body>", f"<script>{MEASURE}</script></body>")
@@ -423,5 +423,5 @@ def test_a_score_above_100_looks_like_more_than_100(tmp_path):
 )
 def test_the_browser_would_report_a_request_or_an_error(document, tmp_path, spoiler):
     path = tmp_path / "page.html"
-    path.write_text(page.replace("</body>", f"{spoiler}</body>"))
+    path.write_text(document.replace("</body>", f"{spoiler}</body>"))
     assert browse(path)[1]

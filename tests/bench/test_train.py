@@ -180,9 +180,9 @@ SHARDED = """
 import functools
 import jax, numpy as np
 from algos.registry import TABLE1
-from bench.train import INIT, TRAIN, build, replicated_sharding, stream
+from bench.run.train import INIT, TRAIN, build, replicated_sharding, stream
 from envs import toy
-from envs.views import statistics
+from algos.views import statistics
 
 dataset, spec = toy.random_episodes()
 every_device, seeds = jax.local_devices(), range(4)

@@ -85,7 +85,7 @@ def test_pages_and_comparisons_of_the_installed_package_are_the_repositorys(
 
 DRAW = """
 import os
-from bench import plots, table
+from bench.report import plots, table
 points = [plots.Point(table.Column("BC", "imitation", "nothing"), 1.0, 0.0, 2.0, None)]
 assert os.environ["MPLBACKEND"] == "module://matplotlib_inline.backend_inline"
 print(plots.svg(plots.dichotomy({"locomotion": points}), "x"), end="")

@@ -493,21 +493,22 @@ def test_a_table_that_becomes_read_only_loses_no_cell(datasets, tmp_path, monkey
 
 WRITERS = {
     "table": "table.write(folder)",
-    "report": "report.write(folder)",
-    "findings": "findings.write(root)",
-    "publish": "results.publish(folder, rows.assign(step=100 + number % 2), facts, order)",
+    "report": "page.write(folder)",
+    "findings": "claims.write(root)",
+    "publish": "store.publish(folder, rows.assign(step=100 + number % 2), facts, order)",
 }
 WRITE = """
 import sys
 from pathlib import Path
-from bench import findings, report, results, table
+from bench import store
+from bench.report import claims, page, table
 root = Path(sys.argv[1])
 folder = root / "regenerated" / "quick"
-rows = results.read_rows(folder / "scores.csv", results.SCORE_COLUMNS)
-facts = results.read_provenance(folder / "provenance.json")
+rows = store.read_rows(folder / "scores.csv", store.SCORE_COLUMNS)
+facts = store.read_provenance(folder / "provenance.json")
 name = sys.argv[2]
 order, facts = list(facts), {name: facts[name]}
-rows = rows[(results.cell_names(rows) == name) & (rows["step"] == 100)]
+rows = rows[(store.cell_names(rows) == name) & (rows["step"] == 100)]
 for number in range(int(sys.argv[3])):
 """
 
@@ -545,14 +546,14 @@ PUBLISH = """
 import sys
 from pathlib import Path
 import pandas as pd
-from bench import results
+from bench import store
 from tests.helpers.score_files import sound
 folder, task = Path(sys.argv[1]), sys.argv[2]
 for number in range(10):
     row = (task, f"method{number}", 0, 10, 0, 1.0, 5)
-    rows = pd.DataFrame([row], columns=list(results.SCORE_COLUMNS))
+    rows = pd.DataFrame([row], columns=list(store.SCORE_COLUMNS))
     name = f"{task}/method{number}"
-    results.publish(folder, rows, {name: sound(name)}, [])
+    store.publish(folder, rows, {name: sound(name)}, [])
 """
 
 
