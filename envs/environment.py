@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from typing import Protocol
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
 
 from envs.spaces import Array, Box, Space
 
@@ -109,3 +111,21 @@ class Environment(Protocol):
     def close(self) -> None:
         """Let go of processes, windows and threads; the lanes are not used again."""
         ...
+
+
+class World(NamedTuple):
+    """An environment to be scored in.
+
+    Attributes:
+        gymnasium_id: the gymnasium environment with the same rules.
+        make: (number of lanes, threads or None) -> its lanes.
+    """
+
+    gymnasium_id: str
+    make: Callable[[int, int | None], Environment]
+
+    @property
+    def spec(self) -> EnvSpec:
+        """Sizes of observations, actions and goals, and the time limit."""
+        with contextlib.closing(self.make(1, 1)) as lanes:
+            return lanes.spec

@@ -18,7 +18,8 @@ from bench import store
 from bench.run.evaluate import evaluate, naming
 from bench.run.train import Program
 from envs.dataset import Dataset
-from envs.sources.registry import Provenance, audit
+from envs.sources.reader import Provenance
+from envs.sources.registry import audit
 from envs.spaces import Array
 from envs.tasks import OWN, Task
 from envs.worlds.gymnasium_lanes import GymnasiumLanes

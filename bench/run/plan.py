@@ -17,9 +17,10 @@ from algos.settings import resolve
 from bench.run import groups, typed
 from bench.run.groups import Seeds
 from bench.run.profiles import Profile
+from envs.environment import World
 from envs.errors import InputError
 from envs.sources.registry import choose_scale, environment, provenance
-from envs.tasks import Task, World
+from envs.tasks import Task
 
 # Packages whose version can change a number.
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "distrax", "numpy", "mujoco")

@@ -11,11 +11,11 @@ from bench.report import audits, claims, page
 from envs import files
 from envs.audit import _histogram, _quantiles
 from envs.errors import InputError
-from envs.tasks import TASKS, _own
+from envs.tasks import TASKS, own_task
 from tests.helpers.score_files import sound, write_scores
 
 ROOT = Path(__file__).resolve().parents[2]
-TASK = _own("me/logs-v0", "Pendulum-v1", (-100.0, 0.0))
+TASK = own_task("me/logs-v0", "Pendulum-v1", (-100.0, 0.0))
 
 
 def audit(rewards=(0.0, 1.0), terminations=0, returns=(-60.0, -40.0), **baselines):

@@ -14,13 +14,14 @@ from hypothesis import strategies as st
 from minari.data_collector import EpisodeBuffer
 
 from bench import cli, store
-from bench.report import audits, claims, layout, page, scores
+from bench.report import audits
 from bench.run import baselines
 from bench.run import plan as plans
 from bench.run.evaluate import episode_seeds
 from bench.run.profiles import PROFILES
 from envs import tasks
 from envs.errors import InputError
+from envs.families import own as own_family
 from envs.sources import own, registry
 from envs.sources.regenerated import dataset_folder
 from envs.worlds.gymnasium_lanes import ActionRange, GymnasiumLanes
@@ -28,7 +29,7 @@ from tests.helpers.damage import READERS, damaged, one_line_at_most
 
 LOW, HIGH = np.array([0.0, -4.0], np.float32), np.array([1.0, 0.0], np.float32)
 STEPS = 6
-TASK = tasks._own("Me/Reach-v2", "Reach-v0", (-1.0, 3.0))
+TASK = tasks.own_task("Me/Reach-v2", "Reach-v0", (-1.0, 3.0))
 
 
 class Reach(gymnasium.Env):
@@ -96,10 +97,7 @@ def environments(tmp_path, monkeypatch):
 def row(monkeypatch):
     """``TASK`` as a row of the registry."""
     monkeypatch.setitem(tasks.TASKS, TASK.name, TASK)
-    source = registry.SOURCES["own"]._replace(tasks=(TASK.name,))
-    monkeypatch.setitem(registry.SOURCES, "own", source)
-    for module in (layout, scores, page, claims):
-        monkeypatch.setattr(module, "FAMILIES", (*tasks.FAMILIES, tasks.OWN))
+    monkeypatch.setitem(tasks.FAMILIES, tasks.OWN, own_family.FAMILY)
 
 
 def save(dataset_id, episodes, env):
@@ -216,7 +214,7 @@ def test_observations_in_parts_are_read_as_they_are_shown():
     seen += [environment.step((LOW + HIGH) / 2)[0] for _ in range(STEPS)]
     parts = {name: np.array([observation[name] for observation in seen]) for name in seen[0]}
     save("Me/Parts-v0", [(parts, np.tile((LOW + HIGH) / 2, (STEPS, 1)), False)], "Parts-v0")
-    task = tasks._own("Me/Parts-v0", "Parts-v0", (-1.0, 3.0))
+    task = tasks.own_task("Me/Parts-v0", "Parts-v0", (-1.0, 3.0))
     dataset, _ = own.read(task, 1.0)
     lanes = GymnasiumLanes("Parts-v0", 1, (0.0, 1.0))
     shown = [lanes.reset(np.array([5]))[0]]
@@ -259,7 +257,7 @@ def test_data_of_another_environment_are_doubted_and_of_none_are_not():
     write("Me/Reach-v3", env=None)
     write("Me/Reach-v4", env="Reach-v0")
     for dataset_id in ("Me/Reach-v3", "Me/Reach-v4"):
-        row = tasks._own(dataset_id, f"{__name__}:Reach-v0", (-1.0, 3.0))
+        row = tasks.own_task(dataset_id, f"{__name__}:Reach-v0", (-1.0, 3.0))
         assert own.provenance(row, 1.0)["doubts"] == []
 
 
@@ -310,8 +308,7 @@ def test_no_other_source_has_it(row, capsys):
     assert "regenerated has no data for me-reach" in capsys.readouterr().err
 
 
-def test_a_user_without_a_row_is_told_how_to_add_one(row, monkeypatch, capsys):
-    monkeypatch.setitem(registry.SOURCES, "own", registry.SOURCES["own"]._replace(tasks=()))
+def test_a_user_without_a_row_is_told_how_to_add_one(capsys):
     assert cli.main(["grid", "--source", "own"]) == 2
     assert "CONTRIBUTING.md" in capsys.readouterr().err
 
@@ -388,7 +385,7 @@ def test_no_action_is_none_in_the_environments_own_units():
 
     gymnasium.register("Watched-v0", lambda: Watched(), max_episode_steps=STEPS)
     dataset, _ = own.read(TASK, 1.0)
-    task = tasks._own("Me/Reach-v2", "Watched-v0", (-1.0, 3.0))
+    task = tasks.own_task("Me/Reach-v2", "Watched-v0", (-1.0, 3.0))
     found = baselines.measure(dataset, task)
     half = found["mean_action"]["episodes"] * STEPS
     assert {tuple(action) for action in seen[half : 2 * half]} == {(0.0, 0.0)}
@@ -503,7 +500,7 @@ def test_doing_nothing_in_reacher_is_said_to_score_high_and_proposed_as_0():
     shown = np.random.default_rng(0).normal(size=(51, 10))
     paid = np.tile([[-0.07, 0.0], [-0.09, 0.0]], (25, 1))  # as the first action, -4 in all
     save("Me/Reacher-v0", 10 * [(shown, paid, False)], "Reacher-v5")
-    task = tasks._own("Me/Reacher-v0", "Reacher-v5", (-43.0, -4.0))
+    task = tasks.own_task("Me/Reacher-v0", "Reacher-v5", (-43.0, -4.0))
     found = baselines.audited(task, "own", 1.0, None, registry.load(task, "own", 1.0))
     assert audits.scores(found, task)["no_action"] == pytest.approx(79.0, abs=2.0)
     assert audits.scores(found, task)["random"] == pytest.approx(0.0, abs=5.0)
