@@ -21,6 +21,7 @@ from envs import toy
 from envs.dataset import Dataset
 from envs.environment import EnvSpec
 from envs.errors import InputError
+from envs.spaces import Box
 from envs.tasks import FAMILIES
 
 NUM_STEPS = 3
@@ -220,7 +221,7 @@ def check_actions_are_in_bounds_and_memory_keeps_its_shape(trained: Trained) -> 
 
 def check_goals_of_any_width_are_accepted(trained: Trained) -> None:
     """Methods that are told no goal get it all the same."""
-    spec = dataclasses.replace(trained.spec, goal_dim=2)
+    spec = dataclasses.replace(trained.spec, goal=Box((2,)))
     config = settings.resolve(trained.name, "own").config
     algorithm = get_algorithm(trained.name).make(config, spec)
     jax.eval_shape(algorithm.reset, jax.random.key(0), jnp.zeros(2))

@@ -21,8 +21,8 @@ import numpy as np
 from algos.settings import resolve
 from algos.views import statistics
 from bench import devices
-from bench.run.cell import PACKAGES
 from bench.run.evaluate import describe
+from bench.run.plan import PACKAGES
 from bench.run.profiles import PROFILES
 from bench.run.train import EVAL, INIT, TRAIN, build, stream
 from envs import toy

@@ -12,10 +12,16 @@ from envs import toy as toys
 from envs.dataset import Dataset
 from envs.environment import EnvSpec
 from envs.errors import InputError
+from envs.spaces import Box
 from envs.toy import BAD_ACTION, GOOD_ACTION, START
 
 WIDTH, K, NUM_TIMESTEPS = 8, 4, 12
-SPEC = EnvSpec(observation_dim=3, action_dim=2, max_episode_steps=NUM_TIMESTEPS, target_return=30.0)
+SPEC = EnvSpec(
+    observation=Box((3,)),
+    action=Box((2,), limit=1.0),
+    max_episode_steps=NUM_TIMESTEPS,
+    target_return=30.0,
+)
 CONFIG = dt.Config(
     num_steps=6,
     batch_size=3,

@@ -12,6 +12,7 @@ from envs import toy as toys
 from envs.dataset import Dataset
 from envs.environment import EnvSpec
 from envs.errors import InputError
+from envs.spaces import Box
 from envs.tasks import FAMILIES
 from envs.toy import (
     BAD_ACTION,
@@ -200,7 +201,7 @@ def test_the_loss_of_a_goal_scales_it_as_the_observations_it_is_taken_from(
     normalize, toy, first_state
 ):
     dataset, spec = toy
-    spec = dataclasses.replace(spec, goal_dim=2)
+    spec = dataclasses.replace(spec, goal=Box((2,)))
     algorithm = rvs.make(dataclasses.replace(TO_GOAL, normalize_inputs=normalize), spec)
     state = first_state(algorithm, dataset)
     batch = outcomes([[1.0, 2.0], [0.0, -3.0], [0.5, 0.0]])
@@ -251,7 +252,7 @@ def test_the_target_return_is_a_fraction_of_the_reference_and_stays_the_same(toy
 
 
 def test_the_policy_acts_with_the_clipped_mean_for_what_it_is_told(toy, first_state):
-    spec = dataclasses.replace(toy[1], goal_dim=2)
+    spec = dataclasses.replace(toy[1], goal=Box((2,)))
     algorithm = rvs.make(TO_GOAL, spec)
     state = first_state(algorithm, toy[0])
     actor = networks.gaussian_actor(HIDDEN, 5, 2, tanh_mean=False)
@@ -366,7 +367,9 @@ def test_an_unknown_condition_is_refused():
 
 
 def test_the_contract_holds_for_goals_too():
-    spec = EnvSpec(observation_dim=3, action_dim=2, max_episode_steps=10, goal_dim=2)
+    spec = EnvSpec(
+        observation=Box((3,)), action=Box((2,), limit=1.0), max_episode_steps=10, goal=Box((2,))
+    )
     algorithm = rvs.make(TO_GOAL, spec)
     view = jax.tree.map(jnp.asarray, algorithm.phases[0].view(toys.random_episodes()[0]))
     sample = jax.vmap(algorithm.phases[0].sample, in_axes=(0, None))

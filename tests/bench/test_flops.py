@@ -10,10 +10,11 @@ from algos import networks
 from algos.registry import get_algorithm
 from algos.settings import Size, resolve
 from envs.environment import EnvSpec
+from envs.spaces import Box
 from envs.toy import random_episodes
 from tests.speed import flops
 
-SPEC = EnvSpec(observation_dim=17, action_dim=6, max_episode_steps=1000)
+SPEC = EnvSpec(observation=Box((17,)), action=Box((6,), limit=1.0), max_episode_steps=1000)
 WIDTHS = (48, 64, 64, 8)
 
 

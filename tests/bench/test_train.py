@@ -15,8 +15,9 @@ from algos import core
 from algos.registry import TABLE1
 from algos.settings import Size, resolve
 from algos.views import statistics
-from bench.run import train
-from bench.run.train import EVAL, INIT, TRAIN, build, chunk_steps, stream
+from bench.run import placement, train
+from bench.run.placement import chunk_steps
+from bench.run.train import EVAL, INIT, TRAIN, build, stream
 from envs.dataset import Dataset
 
 
@@ -57,15 +58,15 @@ def test_a_vmapped_seed_equals_the_same_seed_alone(program_and_views):
 def test_seeds_by_turns_equal_seeds_side_by_side(monkeypatch, toy, name, expected):
     dataset, spec = toy
     config = resolve(name, "own", Size(9, 8, (16, 16))).config
-    decide, decided, found = train._seeds_side_by_side, [], []
+    decide, decided, found = placement.seeds_side_by_side, [], []
 
     def noted(*arguments):
         decided[-1].append(min(9, decide(*arguments)))
         return decided[-1][-1]
 
-    monkeypatch.setattr(train, "_seeds_side_by_side", noted)
+    monkeypatch.setattr(placement, "seeds_side_by_side", noted)
     for limit in (1e9, 5 * 1024, 1):
-        monkeypatch.setattr(train, "_SIDE_BY_SIDE_BYTES", limit)
+        monkeypatch.setattr(placement, "_SIDE_BY_SIDE_BYTES", limit)
         program = build.__wrapped__(name, config, spec)  # not one that was compiled before
         views = [jax.device_put(phase.view(dataset)) for phase in program.algorithm.phases]
         decided.append([])
@@ -181,7 +182,8 @@ import functools
 import jax, numpy as np
 from algos.settings import Size, resolve
 from algos.views import statistics
-from bench.run.train import INIT, TRAIN, build, replicated_sharding, stream
+from bench.run.placement import replicated_sharding
+from bench.run.train import INIT, TRAIN, build, stream
 from envs import toy
 
 dataset, spec = toy.random_episodes()

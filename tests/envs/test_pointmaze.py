@@ -10,7 +10,8 @@ from envs.dataset import Dataset
 from envs.recipes import Recipe
 from envs.tasks import TASKS
 from envs.worlds.antmaze import AntMaze
-from envs.worlds.maze import MAPS, cell_to_xy, count_solutions, find_cells
+from envs.worlds.maps import MAPS, cell_to_xy, find_cells
+from envs.worlds.maze import count_solutions
 from envs.worlds.pointmaze import PointMaze
 
 MAZES = sorted(MAPS)
