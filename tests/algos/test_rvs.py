@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from algos import bc, networks, rvs, sampling, views
-from algos.registry import get_algorithm
+from algos.settings import Size, resolve
 from envs import toy as toys
 from envs.dataset import Dataset
 from envs.environment import EnvSpec
@@ -345,7 +345,7 @@ def test_neither_rvs_r_nor_bc_can_tell_two_goals_apart(train, told_return):
 @pytest.mark.parametrize(("name", "condition"), [("rvs_r", "return"), ("rvs_g", "goal")])
 def test_published_settings_are_those_of_the_authors_files(name, condition):
     for family, num_steps in (("locomotion", 124_000), ("antmaze", 20_000)):
-        config = get_algorithm(name).config(family)
+        config = resolve(name, family).config
         assert (config.num_steps, config.batch_size) == (num_steps, 16_384)
         assert (config.hidden_dims, config.learning_rate) == ((1024, 1024), 1e-3)
         assert (config.normalize_inputs, config.target_fraction) == (False, 1.0)
@@ -355,8 +355,8 @@ def test_published_settings_are_those_of_the_authors_files(name, condition):
 def test_smaller_profiles_keep_the_condition_and_normalize_the_inputs():
     for name in ("rvs_r", "rvs_g"):
         for family in FAMILIES:
-            config = get_algorithm(name).config(family)
-            small = config.resized(num_steps=1, batch_size=1, hidden_dims=(1,))
+            config = resolve(name, family).config
+            small = resolve(name, family, Size(1, 1, (1,))).config
             assert small.condition == config.condition
             assert (small.normalize_inputs, small.learning_rate) == (True, 1e-3)
 

@@ -18,7 +18,9 @@ from minari.data_collector import EpisodeBuffer
 from bench import cli, store
 from bench.report import audits
 from bench.run import baselines
+from bench.run import plan as plans
 from bench.run.evaluate import episode_seeds
+from bench.run.profiles import PROFILES
 from envs import tasks
 from envs.errors import InputError
 from envs.sources import own, registry
@@ -389,6 +391,19 @@ def test_no_action_is_none_in_the_environments_own_units():
     assert {tuple(action) for action in seen[half : 2 * half]} == {(0.0, 0.0)}
 
 
+def test_an_environment_that_is_made_otherwise_under_the_same_name_makes_another_cell(
+    row, tmp_path
+):
+    write()
+    cell = plans.plan(TASK, "bc", PROFILES["smoke"], "own")
+    names = [plans.folder_of(cell, tmp_path).name]
+    for made in ({"kwargs": {"friction": 0.1}}, {"kwargs": {"friction": 0.2}}, {}):
+        del gymnasium.registry["Reach-v0"]
+        gymnasium.register("Reach-v0", f"{__name__}:Without", max_episode_steps=STEPS, **made)
+        names.append(plans.folder_of(cell, tmp_path).name)
+    assert len(set(names)) == 4  # the last is of another class
+
+
 def test_the_table_has_what_needs_no_learning_beside_the_methods(grid, capsys):
     folder = grid()
     shown = capsys.readouterr().out
@@ -455,7 +470,7 @@ def test_references_are_proposed_for_data_without_a_row(row, tmp_path, capsys):
     found = json.loads(capsys.readouterr().out)
     references = found["references"]
     baseline = found["baselines"]
-    best = max(audits.PLAYED, key=lambda name: baseline[name]["return"])
+    best = max(store.PLAYED, key=lambda name: baseline[name]["return"])
     assert references["low"] == pytest.approx(baseline[best]["return"], rel=1e-3)
     assert references["high"] == pytest.approx(found["returns"]["100%"], rel=1e-3)
     assert found["scores"]["100%"] == pytest.approx(100.0, abs=0.5)

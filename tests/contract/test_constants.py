@@ -7,9 +7,10 @@ import dataclasses
 
 import pytest
 
-from algos import core
-from algos.registry import ALGORITHMS, TABLE1
-from bench.report import claims, page, stats, table
+from algos import settings
+from algos.registry import TABLE1
+from algos.settings import resolve
+from bench.report import claims, page, published, scores, stats
 from bench.run import cell, checkpoint, evaluate, train
 from bench.run.profiles import PROFILES
 from envs import audit, recipes
@@ -106,11 +107,16 @@ CONSTANTS = [
     ("audit: rows replayed", audit.NUM_REPLAYED, 1000, OURS),
     ("audit: action at its limit", audit._SATURATED, 0.999, OURS),
     # Learning. The settings of each method are compared in its own tests.
-    ("steps after which critics are trusted", core._STEPS_TO_TRUST_CRITICS, 50_000, OURS),
+    ("steps after which critics are trusted", settings.STEPS_TO_TRUST_CRITICS, 50_000, OURS),
     (
         "values in pointmaze",
-        core.POINTMAZE,
-        {"discount": 0.97, "polyak": 0.05, "learning_rate": 2e-3},
+        settings.POINTMAZE,
+        {
+            "discount": 0.97,
+            "polyak": 0.05,
+            "learning_rate": 2e-3,
+            "reward_transform": "minus_one",
+        },
         OURS,
     ),
     ("purposes of draws", (train.INIT, train.EVAL, train.TRAIN), (0, 1, 2), OURS),
@@ -122,14 +128,14 @@ CONSTANTS = [
     ("confidence", stats.CONFIDENCE, 0.95, "arXiv:2108.13264"),
     ("resamples", stats.NUM_RESAMPLES, 2000, "rliable 1.2"),
     ("score that is optimal", stats.OPTIMAL, 100.0, "arXiv:2108.13264, gamma"),
-    ("seed of the bootstrap", page.SEED, 0, OURS),
+    ("seed of the bootstrap", scores.SEED, 0, OURS),
     ("evaluations in the mean of the last", page.LAST_EVALUATIONS, 3, OURS),
     ("points behind that keep up", claims.PARITY, 15.0, OURS),
     ("points that are a breakdown", claims.COLLAPSE, 20.0, OURS),
     ("score of what is solved", claims.SOLVED, 60.0, OURS),
     (
         "where the post's numbers come from",
-        table.POST_SOURCES,
+        published.POST_SOURCES,
         ("arXiv:2110.06169 Table 1", "arXiv:2112.10751"),
         "the post",
     ),
@@ -204,7 +210,7 @@ def test_there_are_no_other_profiles():
 
 
 # Settings of Table 1's methods in quick and cpu, by family, beside those of the profile (SIZES).
-# Sources: the measurements beside `Config.resized` and `CONFIGS` in the methods' files.
+# Sources: the measurements in algos/settings.py.
 SCALED = {"normalize_observations": True, "layer_norm": True}
 FAR = {"discount": 0.995, "polyak": 0.02}  # in cpu's antmaze, of all methods that learn values
 NEAR = {"discount": 0.97, "polyak": 0.05, "learning_rate": 2e-3, "reward_transform": "minus_one"}
@@ -290,10 +296,10 @@ CHOSEN = {
 @pytest.mark.parametrize("profile", ["quick", "cpu"])
 @pytest.mark.parametrize("name", TABLE1)
 def test_a_method_has_its_settings_in_small_profiles(name, profile):
-    (rows,) = (settings[profile] for names, settings in CHOSEN.items() if name in names)
+    (rows,) = (chosen[profile] for names, chosen in CHOSEN.items() if name in names)
     for family, chosen in zip(("locomotion", "antmaze", "pointmaze"), rows, strict=True):
         size = PROFILES[profile].sizes[family]
-        found = dataclasses.asdict(size.resize(ALGORITHMS[name].config(family)))
+        found = dataclasses.asdict(resolve(name, family, size).config)
         sizes = {key: getattr(size, key) for key in ("num_steps", "batch_size", "hidden_dims")}
         expected = sizes | chosen
         exact = lambda value: round(value, 12) if isinstance(value, float) else value

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from algos.registry import ALGORITHMS
+from algos.settings import Size, resolve
 from algos.views import statistics
 from bench.run import cell as cells
 from bench.run.train import INIT, TRAIN, build, stream
@@ -44,7 +45,7 @@ NO_NEXT_ACTION = {"one row", "steps that time cut"}
 
 
 def make(name, data):
-    config = ALGORITHMS[name].default.resized(num_steps=8, batch_size=4, hidden_dims=(8, 8))
+    config = resolve(name, "own", Size(8, 4, (8, 8))).config
     dataset, spec = DATA[data]
     spec = dataclasses.replace(spec, max_episode_steps=4, goal=Box((2,)))
     return build(name, config, spec), dataset

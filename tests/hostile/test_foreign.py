@@ -12,7 +12,8 @@ import pytest
 from gymnasium.spaces import Box
 from minari.data_collector import EpisodeBuffer
 
-from bench import cli, grid, store
+from bench import cli, store
+from bench.run import plan as plans
 from bench.run.profiles import PROFILES
 from envs import tasks
 
@@ -123,7 +124,7 @@ def run(folder, *algorithms):
 
 
 def plan(task, algorithm="bc"):
-    return grid.plan(task, algorithm, PROFILES["smoke"], "own")
+    return plans.plan(task, algorithm, PROFILES["smoke"], "own")
 
 
 @pytest.mark.parametrize("fault", FAULTS)
@@ -140,7 +141,7 @@ def test_an_environments_fault_fails_its_cells_alone_with_a_place_in_one_line(
         assert f"{name}-v0" in line
         assert FAULTS[fault] in line
         assert f"{good.name}/bc" in captured.out
-        assert [path.parents[2].name for path in tmp_path.rglob("DONE")] == [good.name]
+        assert [path.parents[3].name for path in tmp_path.rglob("DONE")] == [good.name]
         rows = store.read_rows(tmp_path / "own" / "smoke" / "scores.csv", store.SCORE_COLUMNS)
         assert set(store.cell_names(rows)) == {f"{good.name}/bc"}
     assert ALIVE == []
