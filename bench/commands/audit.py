@@ -59,7 +59,7 @@ def run(args: Arguments) -> int:
         refuse_reference(args)
         task, source = resolve(args.dataset, args.source)
     version = None if drafted else args.environment
-    usual = get_profile(args.profile).sizes[task.family].scale
+    usual = task.kind.sizes[get_profile(args.profile).name].scale
     scale = choose_scale(source, args.scale, usual)
     with terminal.reserved_output() if args.json else contextlib.nullcontext():
         found = baselines.audited(task, source, scale, version, load(task, source, scale))

@@ -112,10 +112,10 @@ def _recipes(args: InfoArguments) -> list[Any]:
     from envs.recipes import Recipe
     from envs.sources.registry import DEFAULT_SOURCE, get_source, resolve
 
-    sizes = get_profile(args.profile).sizes
+    profile = get_profile(args.profile).name
     names = args.tasks or get_source(DEFAULT_SOURCE).tasks
     tasks = [resolve(name, DEFAULT_SOURCE)[0] for name in names]
-    scales = [sizes[t.family].scale if args.scale is None else args.scale for t in tasks]
+    scales = [t.kind.sizes[profile].scale if args.scale is None else args.scale for t in tasks]
     return [Recipe(task, scale) for task, scale in zip(tasks, scales, strict=True)]
 
 

@@ -99,7 +99,9 @@ def _run_grid(args: Arguments, display: Callable[[str, int], Any]) -> int:
         names = [*(args.tasks or named), add(args.data, args.environment, args).name]
         version = None
     if not names:
-        raise InputError("name data of your own by --data or --tasks-file; CONTRIBUTING.md says how")
+        raise InputError(
+            "name data of your own by --data or --tasks-file; CONTRIBUTING.md says how"
+        )
     resolved = list(dict.fromkeys(resolve(name, args.source) for name in names))
     sources = sorted({source for _, source in resolved})
     if len(sources) > 1:
