@@ -7,29 +7,13 @@ narrower networks than published. Scores in the comments are normalized ones, on
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Any, NamedTuple
 
 from algos import core, cql, dt, iql, onestep, rvs, td3_bc
 from algos.registry import get_algorithm
-
-
-@dataclasses.dataclass(frozen=True)
-class Size:
-    """How much a method is to learn; None keeps the published number.
-
-    Attributes:
-        num_steps: gradient steps.
-        batch_size: rows per step.
-        hidden_dims: widths of all hidden layers.
-    """
-
-    num_steps: int | None = None
-    batch_size: int | None = None
-    hidden_dims: tuple[int, ...] | None = None
-
+from envs.family import Size
 
 PUBLISHED = Size()
 

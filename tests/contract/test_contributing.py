@@ -14,19 +14,16 @@ TEXT = (ROOT / "CONTRIBUTING.md").read_text()
 
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory):
-    """The project with the method's file beside it, and with the task's line in it."""
+    """The project with the examples' files beside it."""
     folder = tmp_path_factory.mktemp("scratch")
     ignored = shutil.ignore_patterns("__pycache__")
     for name in ("algos", "bench", "envs"):
         shutil.copytree(ROOT / name, folder / name, ignore=ignored)
-    for name in ("__init__.py", "conftest.py", "envs/__init__.py", "envs/test_task_contract.py"):
-        (folder / "tests" / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(ROOT / "tests" / name, folder / "tests" / name)
     shutil.copy(ROOT / "pyproject.toml", folder / "pyproject.toml")
-    path, code = re.search(r"<!-- file: (\S+) -->\n```python\n(.*?)```", TEXT, re.DOTALL).groups()
-    (folder / path).write_text(code)
-    _, _, line = place("TASKS")
-    add_line(folder / "envs/tasks.py", "CONTRIBUTING.md has an example.\n", line)
+    files = re.findall(r"<!-- file: (\S+) -->\n```\w+\n(.*?)```", TEXT, re.DOTALL)
+    assert [path for path, _ in files] == ["rwr.py", "rows.toml"]
+    for path, content in files:
+        (folder / path).write_text(content)
     return folder
 
 
@@ -40,24 +37,16 @@ def moved(copy, tmp_path_factory):
     assert code != without
     (folder / "rwr.py").unlink()
     (folder / "algos/rwr.py").write_text(without)
-    _, _, line = place("VARIANTS")
-    registry = folder / "algos/registry.py"
-    add_line(registry, "VARIANTS = {\n", line)
-    registry.write_text(registry.read_text().replace("outside, rvs, ", "outside, rvs, rwr, "))
+    path, line = re.search(r"<!-- line: (\S+) VARIANTS -->\n```\w*\n(.*?)```", TEXT, re.S).groups()
+    text = (folder / path).read_text()
+    for before, after in (
+        ("VARIANTS = {\n", f"VARIANTS = {{\n{line}"),
+        ("outside, rvs, ", "outside, rvs, rwr, "),
+    ):
+        assert text.count(before) == 1
+        text = text.replace(before, after)
+    (folder / path).write_text(text)
     return folder
-
-
-def place(name):
-    """The line that the text has for the table called ``name``: (file, table, line)."""
-    found = re.findall(r"<!-- line: (\S+) (\S+) -->\n```\w*\n(.*?)```", TEXT, re.DOTALL)
-    (of_table,) = [row for row in found if row[1] == name]
-    return of_table
-
-
-def add_line(path, after, line):
-    text = path.read_text()
-    assert text.count(after) == 1
-    path.write_text(text.replace(after, after + line))
 
 
 def run(folder, *arguments):
@@ -101,33 +90,23 @@ def test_the_method_can_become_part_of_the_package(moved):
     assert re.search(r"^rwr +RWR +imitation", done.stdout, re.MULTILINE), done.stderr
 
 
-def test_the_new_task_is_listed(copy):
-    done = run(copy, "bench", "list", "tasks")
-    assert re.search(r"^me-pendulum +own +Pendulum-v1", done.stdout, re.MULTILINE), done.stderr
-
-
 def test_the_examples_logs_become_the_tasks_data(copy):
     (code,) = re.findall(r"<!-- run -->\n```python\n(.*?)```", TEXT, re.DOTALL)
     (copy / "logs.py").write_text(code)
     done = run(copy, "logs")
     assert done.returncode == 0, done.stderr
-    done = run(copy, "bench", "audit", "me-pendulum")
+    named = ("me/pendulum-v0", "--environment", "Pendulum-v1")
+    done = run(copy, "bench", "audit", *named)
     assert re.search(r"^rows +20000 *$", done.stdout, re.MULTILINE), done.stderr
     assert re.search(r"^episodes +100 *$", done.stdout, re.MULTILINE)
-    # The row of the text is what the audit proposes; physics may differ in the last digits.
-    row = r'_own\("me/pendulum-v0", "Pendulum-v1", \((\S+), (\S+)\)\),'
-    (written,), (proposed,) = re.findall(row, TEXT), re.findall(row, done.stdout)
+    # The command of the text is what the audit proposes; physics may differ in the last digits.
+    command = rf"rl-or-bc grid --data {' '.join(named)} --reference (\S+) (\S+)"
+    (written,), (proposed,) = re.findall(command, TEXT), re.findall(command, done.stdout)
     assert [float(value) for value in proposed] == pytest.approx(
         [float(value) for value in written], rel=0.05
     )
-
-
-def test_the_contract_tests_pick_the_new_task_up_and_pass(copy):
-    done = run(copy, "pytest", "-p", "no:cacheprovider", "-k", "me-pendulum", "tests")
-    passed = re.search(r"(\d+) passed", done.stdout)
-    assert done.returncode == 0, done.stdout
-    assert passed is not None
-    assert int(passed[1]) >= 6
+    done = run(copy, "bench", "audit", "me-pendulum", "--tasks-file", "rows.toml")
+    assert re.search(r"^rows +20000 *$", done.stdout, re.MULTILINE), done.stderr
 
 
 def test_the_example_is_formatted_and_linted_like_the_rest(copy):
