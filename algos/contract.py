@@ -66,12 +66,11 @@ def train(name: str) -> Trained:
     """The column after a few updates of narrow networks on random data.
 
     Raises:
-        InputError: the method takes no actions in [-1, 1].
+        InputError: the method does not take ``Box`` actions.
     """
     entry = get_algorithm(name)
-    if "Box" not in entry.actions:
-        raise InputError(f"{name} takes actions of {' or '.join(entry.actions)}, not of a Box")
     dataset, spec = toy.random_episodes()
+    entry.require_actions("the checks' data", type(spec.action))
     config = settings.resolve(name, "own", settings.Size(NUM_STEPS, 8, (16, 16))).config
     algorithm = entry.make(config, spec)
     states, parts = [_first_state(algorithm, dataset, 0)], []
