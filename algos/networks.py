@@ -23,7 +23,7 @@ class Network(NamedTuple):
 
     Attributes:
         init: key -> params.
-        apply: (params, *inputs) -> output.
+        apply: ``(params, *inputs) -> output``.
     """
 
     init: Callable[[jax.Array], Params]

@@ -8,6 +8,7 @@ import optax
 import pytest
 
 from algos import networks, td3_bc
+from algos.settings import Size, resolve
 from tests.helpers.descent import assert_descends
 
 HIDDEN = (16, 16)
@@ -234,9 +235,10 @@ def test_the_policy_acts_as_the_actor_says(toy, state, batch):
 
 
 def test_smaller_profiles_take_longer_steps_and_trust_critics_less(toy, first_state):
-    for config in (td3_bc.Config(), td3_bc.CONFIGS["antmaze"]):
+    for family in ("locomotion", "antmaze"):
+        config = resolve("td3_bc", family).config
         short, long = (
-            config.resized(num_steps=num_steps, batch_size=1, hidden_dims=HIDDEN)
+            resolve("td3_bc", family, Size(num_steps, 1, HIDDEN)).config
             for num_steps in (1000, 10**6)
         )
         assert (short.learning_rate, short.normalize_observations) == (1e-3, True)

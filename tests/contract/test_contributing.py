@@ -17,9 +17,12 @@ def copy(tmp_path_factory):
     folder = tmp_path_factory.mktemp("scratch")
     for name in ("algos", "bench", "envs"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    (folder / "tests").mkdir()
-    for name in ("conftest.py", "test_algorithm_contract.py", "test_task_contract.py"):
-        shutil.copy(ROOT / "tests" / name, folder / "tests" / name)
+    contracts = ("contract/test_algorithm_contract.py", "envs/test_task_contract.py")
+    for name in ("__init__.py", "conftest.py", *contracts):
+        target = folder / "tests" / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / "tests" / name, target)
+        (target.parent / "__init__.py").touch()
     shutil.copy(ROOT / "pyproject.toml", folder / "pyproject.toml")
     text = (ROOT / "CONTRIBUTING.md").read_text()
     path, code = re.search(r"<!-- file: (\S+) -->\n```python\n(.*?)```", text, re.DOTALL).groups()
