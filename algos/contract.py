@@ -193,9 +193,10 @@ def check_a_first_state_can_be_traced_for_many_keys(trained: Trained) -> None:
 
 
 def check_states_hold_arrays_only(trained: Trained) -> None:
-    """Checkpoints hold arrays."""
+    """Checkpoints hold arrays, and none that is empty."""
     for leaf in jax.tree.leaves(trained.states):
         _require(isinstance(leaf, jax.Array), f"a state holds {type(leaf).__name__}")
+        _require(leaf.size > 0, "a state holds an empty array")
 
 
 def check_actions_are_in_bounds_and_memory_keeps_its_shape(trained: Trained) -> None:
