@@ -74,11 +74,11 @@ class State(struct.PyTreeNode):
     """Everything that training changes or acting needs.
 
     Attributes:
-        scale: of the conditions.
+        scale: of the conditions; None where they are taken as they are, or where there are none.
     """
 
     actor: core.Trainable
-    scale: normalize.Normalizer
+    scale: normalize.Normalizer | None
 
 
 def make(config: Config, spec: EnvSpec) -> core.Algorithm:
@@ -94,12 +94,11 @@ def make(config: Config, spec: EnvSpec) -> core.Algorithm:
     tx = optax.adam(config.learning_rate)
 
     def init(key: jax.Array, statistics: views.Statistics) -> State:
-        if not config.normalize_inputs:
-            scale = normalize.Normalizer(jnp.zeros(condition_dim), jnp.ones(condition_dim))
-        elif to_goal:  # a goal is the first entries of an observation
+        scale = None
+        if config.normalize_inputs and relabels:  # a goal is the first entries of an observation
             first = (leaf[: spec.goal_dim] for leaf in statistics)
             scale = normalize.Normalizer.create(views.Statistics(*first))
-        else:
+        elif config.normalize_inputs and not to_goal:
             scale = normalize.Normalizer(jnp.full(1, low), jnp.full(1, high - low))
         return State(actor=core.Trainable.create(actor.init(key), tx), scale=scale)
 
@@ -107,7 +106,8 @@ def make(config: Config, spec: EnvSpec) -> core.Algorithm:
         params: core.Params, state: State, observations: jax.Array, conditions: jax.Array
     ) -> Any:
         """The distribution of actions at ``observations`` ``[..., O]`` for what is wanted."""
-        inputs = jnp.concatenate([observations, state.scale(conditions)], axis=-1)
+        conditions = conditions if state.scale is None else state.scale(conditions)
+        inputs = jnp.concatenate([observations, conditions], axis=-1)
         return actor.apply(params, inputs)
 
     def actor_loss(params: core.Params, state: State, batch: views.Outcomes) -> core.Loss:
