@@ -43,15 +43,8 @@ class Config(core.Config):
         super().__post_init__()
         self.require("top_fraction", 0.0 < self.top_fraction <= 1.0, "above 0 and at most 1")
 
-    def resized(self, *, num_steps: int, batch_size: int, hidden_dims: tuple[int, ...]) -> Config:
-        """Smaller runs take longer steps."""
-        resized = super().resized(
-            num_steps=num_steps, batch_size=batch_size, hidden_dims=hidden_dims
-        )
-        return dataclasses.replace(resized, learning_rate=1e-3)
 
-
-CONFIGS: dict[str, Config] = {}  # every family: Config()
+CONFIGS: dict[str, Config] = {}
 
 
 class State(struct.PyTreeNode):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol, Self
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -24,20 +24,6 @@ State = Any
 Carry = Any
 Batch = Any
 Metrics = dict[str, jax.Array]
-
-
-# Measured on regenerated data. IQL on walker2d-medium, 10,000 steps: 12 at the published
-# temperature, 43 at a third of it, 45 at a sixth. TD3+BC on halfcheetah-medium-expert, 12,000
-# steps: 7 at the published weight of Q, 33 at a quarter of it.
-_STEPS_TO_TRUST_CRITICS = 50_000
-
-
-def trust_in_critics(num_steps: int) -> float:
-    """How far a run of ``num_steps`` lets its actor follow the critics: 1 as published, 0 not.
-
-    In a short run the critics are young and much of what they say is noise. For ``resized`` alone.
-    """
-    return min(1.0, num_steps / _STEPS_TO_TRUST_CRITICS)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -68,12 +54,6 @@ class Config:
         if not holds:
             raise InputError(f"{field} must be {rule}, got {getattr(self, field)!r}")
 
-    def resized(self, *, num_steps: int, batch_size: int, hidden_dims: tuple[int, ...]) -> Self:
-        """The same method in a smaller size; methods override it for what else that needs."""
-        return dataclasses.replace(
-            self, num_steps=num_steps, batch_size=batch_size, hidden_dims=hidden_dims
-        )
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ValueConfig(Config):
@@ -100,12 +80,6 @@ class ValueConfig(Config):
         self.require("polyak", 0.0 < self.polyak <= 1.0, "above 0 and at most 1")
         known = sorted(REWARD_TRANSFORMS)
         self.require("reward_transform", self.reward_transform in known, f"one of {known}")
-
-
-# Of every method that learns values of pointmaze: 0.97 is 33 steps, where the way to the goal takes
-# 50 to 70, so that a few thousand updates carry values from end to end, and few of them wait for
-# the target or for small steps.
-POINTMAZE: dict[str, Any] = {"discount": 0.97, "polyak": 0.05, "learning_rate": 2e-3}
 
 
 class Init(Protocol):

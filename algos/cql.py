@@ -9,20 +9,18 @@ Departures: orthogonal instead of rlkit's initialisation, with the same small la
 actor; the exact log-determinant of tanh where rlkit adds 1e-6 inside the logarithm; the actor's
 mean is kept within 9 always, theirs only where it clones; 1,000,000 steps, as in the tables that
 cite CQL, of the authors' up to 3,000,000. Of the weights 5 and 10 that their README names for
-locomotion this takes 5. In smaller profiles (``Config.resized``) there are half the steps outside
-mazes, longer ones that sample fewer actions and clone more, observations are normalised, and in
-mazes critics have layer norm and a weight that is otherwise learned, antmaze's, stays at 1. The
-variant ``cql_max_backup`` takes max backup, gap and rewards from Young Geng's settings for antmaze
-(young-geng/CQL issue 2), but the authors' order of maximum and minimum (Geng's takes the minimum of
-the critics first), network of the actor and steps, and no clipped conservative term. A learned
-weight on locomotion, the paper's own, is ``cql_lagrange``, which on antmaze is CQL itself.
+locomotion this takes 5. The variant ``cql_max_backup`` takes max backup, gap and rewards from Young
+Geng's settings for antmaze (young-geng/CQL issue 2), but the authors' order of maximum and minimum
+(Geng's takes the minimum of the critics first), network of the actor and steps, and no clipped
+conservative term. A learned weight on locomotion, the paper's own, is ``cql_lagrange``, which on
+antmaze is CQL itself.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Any, Self
+from typing import Any
 
 import chex
 import jax
@@ -74,57 +72,10 @@ class Config(core.ValueConfig):
         rule = f"at least 0 and at most num_steps = {self.num_steps}"
         self.require("cloning_steps", 0 <= self.cloning_steps <= self.num_steps, rule)
 
-    def resized(self, *, num_steps: int, batch_size: int, hidden_dims: tuple[int, ...]) -> Self:
-        """Smaller runs take half the steps, longer ones with fewer samples, on inputs of one scale.
-
-        Nearly all the time goes into Q of sampled actions, which makes a step several times as
-        expensive as another method's. The actor climbs young critics for the share of the steps
-        that they can be trusted, and clones before.
-        """
-        num_steps = num_steps if num_steps % 2 else num_steps // 2
-        cloning_share = max(
-            self.cloning_steps / self.num_steps, 1.0 - core.trust_in_critics(num_steps)
-        )
-        return dataclasses.replace(
-            self,
-            num_steps=num_steps,
-            batch_size=batch_size,
-            hidden_dims=hidden_dims,
-            learning_rate=max(1e-3, self.learning_rate),
-            actor_learning_rate=3e-4,
-            num_samples=min(self.num_samples, 2),
-            cloning_steps=round(cloning_share * num_steps),
-            normalize_observations=True,
-        )
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class MazeConfig(Config):
-    """Settings for mazes, where values have to come a long way."""
-
-    def resized(self, *, num_steps: int, batch_size: int, hidden_dims: tuple[int, ...]) -> Self:
-        """Smaller runs take all of their steps, each with one sample, and critics with layer norm.
-
-        They clone for as many steps as ``Config.resized`` has them clone, of which they take twice.
-
-        A weight that is otherwise learned stays at 1. Of fewer samples the log-sum-exp is lower (of
-        3 instead of 30 by 2.3), so that the gap is met by itself and the learned weight goes to 0.
-        """
-        resized = super().resized(
-            num_steps=num_steps, batch_size=batch_size, hidden_dims=hidden_dims
-        )
-        if self.target_gap is not None:
-            resized = dataclasses.replace(resized, target_gap=None, conservative_weight=1.0)
-        return dataclasses.replace(resized, num_steps=num_steps, num_samples=1, layer_norm=True)
-
 
 CONFIGS = {
     # Source: cql_antmaze_new.py and the authors' README; rewards are mapped in its loader.
-    "antmaze": MazeConfig(target_gap=5.0, reward_transform="plus_minus_two"),
-    # Not published: rewards of the other methods, and less pressure, for their values are small.
-    "pointmaze": MazeConfig(
-        conservative_weight=0.5, reward_transform="minus_one", **core.POINTMAZE
-    ),
+    "antmaze": Config(target_gap=5.0, reward_transform="plus_minus_two"),
 }
 
 

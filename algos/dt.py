@@ -10,11 +10,8 @@ learning rate of 8e-4, and these two make the variant ``dt_corl``.
 Departures: 1e-3 instead of 1e-6 is added to the observations' deviation, as for the other methods;
 windows are padded after their end, not before their start, which changes no prediction; biases of
 embeddings and of the action head start at 0, not within PyTorch's uniform bounds; the heads that
-predict states and returns, which the authors do not train, are left out. In smaller profiles
-(``Config.resized``) there are fewer steps on fewer, shorter windows at a higher learning rate,
-without dropout and with small timestep embeddings. An embedding of a timestep that no episode of
-the data reaches stays as it starts; in pointmaze, whose episodes are legs of 20 steps, most of an
-evaluation is beyond them.
+predict states and returns, which the authors do not train, are left out. An embedding of a timestep
+that no episode of the data reaches stays as it starts.
 """
 
 from __future__ import annotations
@@ -28,10 +25,6 @@ from flax import struct
 
 from algos import core, networks, sampling, views
 from envs.environment import EnvSpec
-
-# Measured on regenerated hopper-medium, 1,200 steps of 60 rows: 57 with windows of 5 and 46 with
-# windows of 10, within the deviation over seeds; 27 and 33 with timestep_std 1.
-_SHORT_CONTEXT = 5
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -75,36 +68,10 @@ class Config(core.Config):
         self.require("warmup_steps", self.warmup_steps >= 1, "at least 1")
         self.require("return_scale", self.return_scale > 0.0, "above 0")
 
-    def resized(self, *, num_steps: int, batch_size: int, hidden_dims: tuple[int, ...]) -> Config:
-        """Smaller runs take longer, fewer steps on shorter windows, without dropout.
-
-        A window is several rows and a row three tokens, so a step costs far more than another
-        method's: there are a tenth of the steps asked for, as in the published runs, where they
-        can be divided (the number of evaluations then still divides them), ``batch_size`` is
-        shared out as rows, and layers are no wider than published. In a short run dropout only
-        slows learning, and each of the timestep embeddings is seen too seldom to become more than
-        the noise it starts as.
-        """
-        num_steps = num_steps if num_steps % 10 else num_steps // 10
-        resized = super().resized(
-            num_steps=num_steps,
-            batch_size=max(1, batch_size // _SHORT_CONTEXT),
-            hidden_dims=tuple(min(width, self.hidden_dims[0]) for width in hidden_dims),
-        )
-        return dataclasses.replace(
-            resized,
-            learning_rate=1e-3,
-            context=_SHORT_CONTEXT,
-            dropout=0.0,
-            timestep_std=0.02,
-            warmup_steps=max(1, num_steps // 10),
-        )
-
 
 CONFIGS = {
     # Source: CORL, same commit as above.
     "antmaze": Config(return_scale=1.0),
-    "pointmaze": Config(return_scale=1.0),
 }
 
 

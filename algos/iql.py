@@ -4,17 +4,14 @@ Source: Kostrikov et al. 2021 (arXiv:2110.06169); ikostrikov/implicit_q_learning
 ``learner.py``, ``critic.py``, ``actor.py``, ``configs/*_config.py``. The order of one update is
 theirs: V, then the actor with the new V, then Q with the new V, then the target of Q.
 
-Departures: the data's actions are not kept 1e-5 within their bounds. In smaller profiles
-(``Config.resized``) observations are normalised, the critics have layer norm, and short runs, and
-all runs in antmaze, weigh advantages less; without these, short runs of narrow nets learn little.
-The variant ``iql_corl`` normalises observations and, in locomotion, takes rewards as they are, as
-CORL's default does; what CORL sets for hopper alone is not in it.
+Departures: the data's actions are not kept 1e-5 within their bounds. The variant ``iql_corl``
+normalises observations and, in locomotion, takes rewards as they are, as CORL's default does; what
+CORL sets for hopper alone is not in it.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from typing import Self
 
 import jax
 import jax.numpy as jnp
@@ -51,55 +48,10 @@ class Config(core.ValueConfig):
         self.require("inverse_temperature", self.inverse_temperature >= 0.0, "at least 0")
         self.require("max_weight", self.max_weight > 0.0, "above 0")
 
-    def resized(self, *, num_steps: int, batch_size: int, hidden_dims: tuple[int, ...]) -> Self:
-        """Smaller runs take longer steps, on inputs of one scale, with steadier critics.
-
-        Much of a young critic's advantage is noise, which the published temperature would multiply
-        into weights at their cap; so it grows with the steps.
-        """
-        resized = super().resized(
-            num_steps=num_steps, batch_size=batch_size, hidden_dims=hidden_dims
-        )
-        return dataclasses.replace(
-            resized,
-            learning_rate=max(1e-3, self.learning_rate),
-            inverse_temperature=core.trust_in_critics(num_steps) * self.inverse_temperature,
-            normalize_observations=True,
-            layer_norm=True,
-        )
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class AntmazeConfig(Config):
-    """Settings for antmaze, published with over three times the temperature of locomotion.
-
-    Source: antmaze_config.py and the -1 in train_offline.py, same commit.
-    """
-
-    expectile: float = 0.9
-    inverse_temperature: float = 10.0
-    reward_transform: str = "minus_one"
-
-    def resized(self, *, num_steps: int, batch_size: int, hidden_dims: tuple[int, ...]) -> Self:
-        """Smaller runs weigh advantages as in locomotion at most.
-
-        Profile cpu, at 10 and 3: antmaze-umaze 27 and 98, medium and large mazes 52 and 57. At
-        10 the policy cuts corners, where the data are few, and gets stuck there.
-        """
-        resized = super().resized(
-            num_steps=num_steps, batch_size=batch_size, hidden_dims=hidden_dims
-        )
-        temperature = min(Config.inverse_temperature, resized.inverse_temperature)
-        return dataclasses.replace(resized, inverse_temperature=temperature)
-
 
 CONFIGS = {
-    "antmaze": AntmazeConfig(),
-    # Not published. Short runs take a share of the temperature (``resized``): 20 in profiles quick
-    # and cpu, twice what is published for antmaze.
-    "pointmaze": Config(
-        expectile=0.9, inverse_temperature=50.0, reward_transform="minus_one", **core.POINTMAZE
-    ),
+    # Source: antmaze_config.py and the -1 in train_offline.py, same commit.
+    "antmaze": Config(expectile=0.9, inverse_temperature=10.0, reward_transform="minus_one"),
 }
 
 

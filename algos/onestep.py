@@ -11,10 +11,7 @@ Departures: the paper picks the best of six strengths of improvement per dataset
 each family has one: ``kl_weight`` 1 is the repository's, but its ``inverse_temperature`` of 0.01
 would leave the behaviour policy almost as it is, so this takes 1. The last row of a terminated
 episode is kept for SARSA, for it needs no next action; actions are not kept 1e-4 within their
-bounds where their probability is taken; orthogonal instead of PyTorch's initialisation. The paper
-has no antmaze: there the rewards and the temperature are IQL's. In smaller profiles
-(``Config.resized``) the phases take a quarter, a half and a quarter of the steps, which are longer,
-observations are normalised and the critic has layer norm.
+bounds where their probability is taken; orthogonal instead of PyTorch's initialisation.
 """
 
 from __future__ import annotations
@@ -80,36 +77,8 @@ class Config(core.ValueConfig):
             rule = f"above behaviour_steps + sarsa_steps = {first}"
             self.require("num_steps", self.num_steps > first, rule)
 
-    def resized(self, *, num_steps: int, batch_size: int, hidden_dims: tuple[int, ...]) -> Config:
-        """Smaller runs take longer steps, on inputs of one scale, and more of them to improve.
 
-        At the published share the improvement would see a twenty-sixth of the steps. It trusts a
-        young Q less, as IQL does.
-        """
-        trust = core.trust_in_critics(num_steps)
-        behaviour_steps = max(1, num_steps // 4)
-        improves = self.improvement != "easy_bcq"
-        return dataclasses.replace(
-            self,
-            num_steps=num_steps,
-            batch_size=batch_size,
-            hidden_dims=hidden_dims,
-            behaviour_steps=behaviour_steps,
-            sarsa_steps=max(1, num_steps // 2) if improves else num_steps - behaviour_steps,
-            learning_rate=max(1e-3, self.learning_rate),
-            inverse_temperature=trust * self.inverse_temperature,
-            kl_weight=self.kl_weight / trust,
-            normalize_observations=True,
-            layer_norm=True,
-        )
-
-
-CONFIGS = {
-    # Source: none published; rewards and temperature of IQL, antmaze_config.py.
-    "antmaze": Config(inverse_temperature=10.0, reward_transform="minus_one"),
-    # Not published; as IQL's.
-    "pointmaze": Config(inverse_temperature=50.0, reward_transform="minus_one", **core.POINTMAZE),
-}
+CONFIGS: dict[str, Config] = {}
 
 
 class State(struct.PyTreeNode):

@@ -16,8 +16,7 @@ locomotion, where they count epochs; no episodes held out, and the last policy, 
 report the one of least validation loss; the last layer starts with the gain of the others instead
 of 0.01; the deviation is kept within [e^-5, e^2]; RvS-R on antmaze takes RvS-G's settings, for the
 repository has none. Where an environment has no goals (locomotion) the condition of RvS-G is empty
-and its rows are uniform, so it is BC with RvS's networks. In smaller profiles
-(``Config.resized``) inputs are normalised.
+and its rows are uniform, so it is BC with RvS's networks.
 """
 
 from __future__ import annotations
@@ -62,25 +61,9 @@ class Config(core.Config):
         super().__post_init__()
         self.require("condition", self.condition in CONDITIONS, f"one of {list(CONDITIONS)}")
 
-    def resized(self, *, num_steps: int, batch_size: int, hidden_dims: tuple[int, ...]) -> Config:
-        """Smaller runs take inputs of one scale.
-
-        Measured on regenerated data, 12,000 steps of 64-64 nets: RvS-R 48 normalised and 24 not on
-        hopper-medium-replay (BC 15), 81 and 58 on hopper-medium. For RvS-G on antmaze-umaze six
-        seeds could not tell, 57 and 65 with deviations above 25, so one rule serves both.
-        """
-        resized = super().resized(
-            num_steps=num_steps, batch_size=batch_size, hidden_dims=hidden_dims
-        )
-        return dataclasses.replace(resized, normalize_inputs=True)
-
 
 CONFIGS = {
     "antmaze": Config(num_steps=20_000),  # antmaze_rvs_g.cfg
-    # The data's episodes are legs of 20 steps, of an evaluation's 105 (umaze) or 150: one that
-    # reaches the goal earns 1 / 20 a step, and a target of 1 / 150 would ask for less than any
-    # success. This asks for 1 / 14 and 1 / 20.
-    "pointmaze": Config(num_steps=20_000, target_fraction=7.5),
 }
 
 

@@ -3,11 +3,9 @@
 Source: Fujimoto and Gu 2021 (arXiv:2106.06860); sfujim/TD3_BC@8791ad7 ``TD3_BC.py``, ``main.py``,
 ``utils.py``.
 
-Departures: orthogonal instead of PyTorch's uniform initialisation. In smaller profiles
-(``Config.resized``) steps are longer, Q weighs less, the critics have layer norm, and observations
-are normalised everywhere. On antmaze the authors only say that they were not (TD3_BC issue 2),
-which at published sizes is what this does; CORL normalises them and takes 1 off every reward:
-variant ``td3_bc_corl``.
+Departures: orthogonal instead of PyTorch's uniform initialisation. On antmaze the authors only say
+that they did not normalise observations (TD3_BC issue 2), and neither does this. CORL normalises
+them there and takes 1 off every reward, which is the variant ``td3_bc_corl``.
 """
 
 from __future__ import annotations
@@ -52,30 +50,10 @@ class Config(core.ValueConfig):
         self.require("actor_delay", self.actor_delay >= 1, "at least 1")
         self.require("q_weight", self.q_weight >= 0.0, "at least 0")
 
-    def resized(self, *, num_steps: int, batch_size: int, hidden_dims: tuple[int, ...]) -> Config:
-        """Smaller runs take longer steps on inputs of one scale; steadier critics are climbed less.
-
-        Young critics are wrong beside the data, where an actor that climbs them goes; so the
-        weight of Q grows with the steps.
-        """
-        resized = super().resized(
-            num_steps=num_steps, batch_size=batch_size, hidden_dims=hidden_dims
-        )
-        return dataclasses.replace(
-            resized,
-            learning_rate=max(1e-3, self.learning_rate),
-            q_weight=core.trust_in_critics(num_steps) * self.q_weight,
-            normalize_observations=True,
-            layer_norm=True,
-        )
-
 
 CONFIGS = {
     # Source: the authors in TD3_BC issue 2.
     "antmaze": Config(normalize_observations=False),
-    # Not published. Short runs take a share of the weight of Q (``resized``): 10 in profiles quick
-    # and cpu. In quick's medium and large mazes, seeds 10 to 12, 5, 10 and 20 have 64, 61 and 35.
-    "pointmaze": Config(q_weight=25.0, reward_transform="minus_one", **core.POINTMAZE),
 }
 
 

@@ -1,4 +1,9 @@
-"""Result files: raw rows and provenance. Imports no JAX."""
+"""Result files: the one door between what runs and what reports. Imports no JAX.
+
+A folder of results, ``<source>/<profile>``, has raw rows (``scores.csv``, and ``tracks.csv`` of
+mazes), where each cell's rows come from (``provenance.json``) and audits of the data
+(``audit.json``). All else in it is made from these.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +11,14 @@ from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
+from bench.places import LOCAL
 from envs.errors import InputError
 from envs.files import Report, locked, open_regular, read_json, write_json, write_text
+from envs.tasks import recall
 
 # With pyarrow pandas would keep text in Arrow's form, which refuses half a surrogate pair.
 pd.set_option("mode.string_storage", "python")
@@ -21,6 +28,9 @@ SCORE_COLUMNS = ("task", "algorithm", "seed", "step", "episode", "return", "leng
 # Where a maze's episode went: one row per point of it that is kept, x and y in metres.
 TRACK_COLUMNS = ("task", "algorithm", "seed", "episode", "step", "x", "y")
 _NUMBERS = ("seed", "step", "episode", "return", "length", "value", "x", "y")
+# Keys of an audit's ``baselines``, the data's own first; the rest is played.
+BASELINES = ("logs", "best_tenth", "mean_action", "no_action", "random")
+PLAYED = BASELINES[2:]
 _LONGEST_LINE = 4096  # bytes; ours have a few hundred at most
 LARGEST = 1e12  # no return, step or length comes near it; a loss ("value") may be NaN
 
@@ -35,6 +45,58 @@ _FACTS = {
     "dataset": {"hash": str},
     "hash": str,
 }
+
+
+class Stored(NamedTuple):
+    """What a folder of results holds.
+
+    Attributes:
+        folder: ``results/<source>/<profile>``.
+        rows: ``SCORE_COLUMNS``.
+        tracks: ``TRACK_COLUMNS``; no rows where no maze was run.
+        provenance: cell name -> where its rows come from.
+        audits: by ``data_name``; cells that are older than audits have none.
+    """
+
+    folder: Path
+    rows: pd.DataFrame
+    tracks: pd.DataFrame
+    provenance: dict[str, Any]
+    audits: dict[str, Any]
+
+
+def read(folder: Path) -> Stored:
+    """All of ``folder`` as it belongs together.
+
+    Raises:
+        InputError: a file is not what a grid writes.
+    """
+    with reading(folder):
+        return Stored(
+            folder,
+            read_rows(folder / "scores.csv", SCORE_COLUMNS),
+            read_rows(folder / "tracks.csv", TRACK_COLUMNS),
+            read_provenance(folder / "provenance.json"),
+            _read_audits(folder / "audit.json"),
+        )
+
+
+def find(root: Path, source: str | None = None, profile: str | None = None) -> list[Path]:
+    """Every ``<source>/<profile>`` folder with scores, sorted.
+
+    Args:
+        root: of results; those of ``places.LOCAL`` below it are not its own.
+        source: only tables of this source, if named.
+        profile: only tables of this profile, if named.
+    """
+    folders = sorted(path.parent for path in root.glob("*/*/scores.csv"))
+    return [
+        folder
+        for folder in folders
+        if folder.parent.name != LOCAL.name
+        and source in (None, folder.parent.name)
+        and profile in (None, folder.name)
+    ]
 
 
 def write_rows(path: Path, rows: pd.DataFrame) -> None:
@@ -80,7 +142,7 @@ def read_rows(path: Path, columns: Iterable[str]) -> pd.DataFrame:
 
 
 def read_provenance(path: Path) -> dict[str, Any]:
-    """Where the rows of each cell, ``task/algorithm``, come from.
+    """Where the rows of each cell, ``task/algorithm``, come from; their tasks are known then.
 
     Raises:
         InputError: not JSON, or not what ``publish`` writes.
@@ -97,6 +159,7 @@ def read_provenance(path: Path) -> dict[str, Any]:
             raise InputError(f"{path} has another cell's provenance for {name!r}; {fix}")
         if not _is_sound(facts.get("dataset_provenance", {})):
             raise InputError(f"{path} has no sound dataset_provenance for {name!r}; {fix}")
+        recall(facts["task"])
     return provenance
 
 
@@ -106,6 +169,13 @@ def _is_sound(about_data: Any) -> bool:
         return False
     doubts = about_data.get("doubts", [])
     return isinstance(doubts, list) and all(isinstance(doubt, str) for doubt in doubts)
+
+
+def _read_audits(path: Path) -> dict[str, Any]:
+    audits = read_json(path) if path.exists() else {}
+    if not isinstance(audits, dict):
+        raise InputError(f"{path} is no file of audits; restore it, or run the grid again")
+    return audits
 
 
 def _mismatch(value: Any, expected: Any) -> str:
@@ -183,8 +253,8 @@ def publish_audits(folder: Path, audits: dict[str, Any]) -> None:
     """
     with writing(folder):
         path = folder / "audit.json"
-        known = (read_json(path) if path.exists() else {}) | audits
-        used = {data_name(facts) for facts in read_json(folder / "provenance.json").values()}
+        known = _read_audits(path) | audits
+        used = {data_name(facts) for facts in read_provenance(folder / "provenance.json").values()}
         write_json(path, {name: known[name] for name in sorted(known) if name in used})
 
 

@@ -127,7 +127,7 @@ def have_data(planned: Sequence[Any], display: Callable[[str, int], Any]) -> dic
     A file that cannot be used is thus refused before anything is written, and not hours later.
     Returns task -> a line, of the datasets that could not be made.
     """
-    from bench.run.cell import load_once, make_lanes
+    from bench.run.data import load_once, make_lanes
     from envs.recipes import Recipe
     from envs.sources.regenerated import dataset_folder
     from envs.sources.registry import require_trust

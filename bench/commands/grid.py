@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench import devices, terminal
 from bench.commands.data import have_data
@@ -14,9 +14,12 @@ from bench.commands.options import (
     Chosen,
     Count,
     Flag,
+    Folder,
     Name,
     Names,
+    Seeds,
     Source,
+    seeds_in,
 )
 from bench.commands.showing import (
     fail,
@@ -24,6 +27,10 @@ from bench.commands.showing import (
 )
 from bench.places import LOCAL
 from envs.errors import InputError
+from envs.text import for_terminal
+
+if TYPE_CHECKING:
+    from bench.run.plan import Cell
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -43,12 +50,16 @@ class Arguments:
     """use data that are not the published ones, or in another environment; the table says so"""
     num_seeds: Count = None
     """seeds 0, 1, ... of each cell; the profile's by default"""
+    seeds: Seeds = None
+    """these seeds, such as 10-12 or 0 5 7-9, in place of 0, 1, ...; finished ones are kept"""
     results: Path = LOCAL
     """root of your results"""
     workers: Count = None
     """cells at a time; one for each processor by default, on an accelerator 1"""
     keep: Flag = False
     """leave out cells that the table has already, of the same settings and data"""
+    plan: Folder = None
+    """run nothing, but write each cell as PATH/<number>.json, from 0, for: rl-or-bc cell FILE"""
     json_lines: Flag = False
     """print what happens as one JSON object a line, and nothing else"""
 
@@ -67,8 +78,8 @@ def _run_grid(args: Arguments, display: Callable[[str, int], Any]) -> int:
     from algos.registry import ALGORITHMS, TABLE1, get_algorithm
     from bench import grid
     from bench.launch import processes
-    from bench.report import table
-    from bench.run.cell import folder_of
+    from bench.report import scores
+    from bench.run.plan import folder_of, plan
     from bench.run.profiles import get_profile
     from envs.sources.registry import DEFAULT_SOURCE, get_source, resolve
 
@@ -86,11 +97,12 @@ def _run_grid(args: Arguments, display: Callable[[str, int], Any]) -> int:
     for name in algorithms:
         get_algorithm(name)
     planned = [
-        grid.plan(
+        plan(
             task,
             algorithm,
             profile,
             sources[0],
+            seeds=seeds_in(args.seeds),
             num_seeds=args.num_seeds,
             version=args.environment,
             insist=args.insist,
@@ -98,6 +110,8 @@ def _run_grid(args: Arguments, display: Callable[[str, int], Any]) -> int:
         for task, _ in resolved
         for algorithm in algorithms
     ]
+    if args.plan is not None:
+        return write_plan(planned, args.plan)
     devices.describe()
     missing = have_data(planned, display)
     planned = [cell for cell in planned if cell.task.name not in missing]
@@ -109,14 +123,33 @@ def _run_grid(args: Arguments, display: Callable[[str, int], Any]) -> int:
         failures = grid.run(planned, args.profile, args.results, shown, num_workers, args.keep)
     folder = args.results / sources[0] / args.profile
     if (folder / "scores.csv").exists() and not args.json_lines:
-        summary, _ = table.load(folder)
+        results = scores.read(folder)
         # Earlier runs may have more cells in the table, and others in place of those that failed.
         asked = {folder_of(cell, args.results).name for cell in planned}
         entries = {name: entry for name, entry in ALGORITHMS.items() if name in algorithms}
-        columns = {n: table.Column(e.title, e.style, e.told) for n, e in entries.items()}
+        columns = {n: scores.Column(e.title, e.style, e.told) for n, e in entries.items()}
+        summary = results.summary[results.summary["cell_hash"].isin(asked)]
         print()
-        print_scores(folder, summary[summary["cell_hash"].isin(asked)], columns)
+        print_scores(dataclasses.replace(results, summary=summary, columns=columns))
     return fail([*missing.values(), *failures])
+
+
+def write_plan(planned: Sequence[Cell], folder: Path) -> int:
+    """Write each cell to a file that ``rl-or-bc cell`` takes.
+
+    Raises:
+        InputError: files of another plan are there, whose cells would be run with these.
+    """
+    from bench.run.plan import to_json
+    from envs.files import write_json
+
+    if next(folder.glob("*.json"), None):
+        raise InputError(f"{folder} has a plan already; name another folder or remove it")
+    for number, cell in enumerate(planned):
+        write_json(folder / f"{number}.json", to_json(cell))
+    print(for_terminal(f"{len(planned)} cells: {folder}/0.json to {len(planned) - 1}.json"))
+    print("each runs by rl-or-bc cell FILE; the same grid without --plan then makes the table")
+    return 0
 
 
 def prepare(results_folder: Path) -> None:

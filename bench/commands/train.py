@@ -3,32 +3,27 @@
 from __future__ import annotations
 
 import dataclasses
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
 
-from bench import devices
-from bench.commands.data import have_data
-from bench.commands.grid import prepare
+from bench.commands.cell import run_one
 from bench.commands.options import (
     Chosen,
     Count,
     Flag,
     Name,
+    Seeds,
     Share,
     Source,
     option,
     parse,
     parse_known,
-)
-from bench.commands.showing import (
-    fail,
+    seeds_in,
 )
 from bench.places import LOCAL
 from envs.errors import InputError
-from envs.text import for_terminal
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -49,7 +44,9 @@ class Arguments:
     scale: Share = None
     """share of D4RL's rows; the profile's by default"""
     num_seeds: Count = None
-    """seeds 0, 1, ... side by side; the profile's by default"""
+    """seeds 0, 1, ...; the profile's by default"""
+    seeds: Seeds = None
+    """these seeds, such as 10-12 or 0 5 7-9, in place of 0, 1, ...; finished ones are kept"""
     num_evaluations: Count = None
     """evaluations, spread evenly over the steps; the profile's by default"""
     num_episodes: Count = None
@@ -69,11 +66,9 @@ def run(arguments: list[str]) -> int:
             parse(Arguments, ["--help"], prog)
         raise
 
-    from algos.registry import ALGORITHMS, get_algorithm
-    from bench import grid
-    from bench.display import Bars
-    from bench.interrupt import asked_to_stop
-    from bench.run import cell
+    from algos import settings
+    from algos.registry import ALGORITHMS
+    from bench.run.plan import plan
     from bench.run.profiles import get_profile
     from envs.sources.registry import resolve
 
@@ -81,8 +76,9 @@ def run(arguments: list[str]) -> int:
         raise InputError(f"the algorithm comes first: {prog} {first.task} {first.algorithm}")
     task, source = resolve(first.task, first.source)
     profile = get_profile(first.profile)
-    published = get_algorithm(first.algorithm).config(task.family)
-    default = profile.sizes[task.family].resize(published)
+    published = settings.resolve(first.algorithm, task.family, task=task.name).config
+    size = profile.sizes[task.family]
+    default = settings.resolve(first.algorithm, task.family, size, task.name).config
     # The method's type is known only now, so the options are put together here.
     text = _settings_text(first.algorithm, task.family, first.profile, published, default)
     annotated: Any = Annotated
@@ -93,36 +89,21 @@ def run(arguments: list[str]) -> int:
     both.__doc__ = Arguments.__doc__
     # tyro's help leaves out the arguments that were given.
     run = parse(both, ["--help"] if asks_help else arguments, prog)
-    planned = grid.plan(
+    planned = plan(
         task,
         run.algorithm,
         profile,
         source,
         config=run.config,
         scale=run.scale,
+        seeds=seeds_in(run.seeds),
         num_seeds=run.num_seeds,
         num_evaluations=run.num_evaluations,
         num_episodes=run.num_episodes,
         version=run.environment,
         insist=run.insist,
     )
-    devices.describe()
-    if missing := have_data([planned], Bars):
-        return fail(missing.values())
-    prepare(run.results)
-    with Bars("cells", 1) as bars, asked_to_stop() as asked:
-        bars.started(planned.name)
-        folder = cell.run(
-            planned,
-            run.results,
-            asked=asked,
-            progress=partial(bars.progress, planned.name),
-            scored=partial(bars.scored, planned.name),
-            report=bars.note,
-        )
-        bars.finished(planned.name, grid.summary_text(task, cell.read(folder)[0]))
-    print(for_terminal(f"raw returns and provenance: {folder}"))
-    return 0
+    return run_one(planned, run.results)
 
 
 def _settings_text(algorithm: str, family: str, profile: str, published: Any, default: Any) -> str:

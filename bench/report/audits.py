@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,22 +14,12 @@ import pandas as pd
 from rich.console import Group
 
 from bench import screen, store
-from envs import files
 from envs.errors import InputError
 from envs.scores import normalized_score
 from envs.tasks import OWN, TASKS, Task, own_task
 
-FILE = "audit.json"  # beside the scores of ``results/<source>/<profile>``
-
-# Keys of an audit's ``baselines`` and their titles, the data's own first; the rest is played.
-BASELINES = {
-    "logs": "the logs",
-    "best_tenth": "their best tenth",
-    "mean_action": "mean action",
-    "no_action": "no action",
-    "random": "random actions",
-}
-PLAYED = ("mean_action", "no_action", "random")
+_TITLES = ("the logs", "their best tenth", "mean action", "no action", "random actions")
+BASELINES = dict(zip(store.BASELINES, _TITLES, strict=True))
 HIGH = 50.0  # half of the scale: from here on most of a good score may need no learning
 
 _LARGEST = 1e30  # whole numbers of any length are JSON; no sum of rewards comes near it
@@ -71,36 +60,27 @@ class Proposal(NamedTuple):
     row: str
 
 
-def read(folder: Path) -> list[Audited]:
-    """The audits of all data that the cells of ``folder`` learned from, in the order of the tasks.
-
-    Cells that are older than audits have none.
-
-    Args:
-        folder: ``results/<source>/<profile>``.
+def read(stored: store.Stored) -> list[Audited]:
+    """The audits of all data that the cells of a folder learned from, in the order of the tasks.
 
     Raises:
-        InputError: the file is not what a grid writes.
+        InputError: the file of audits is not what a grid writes.
     """
-    path = folder / FILE
-    if not path.exists():
-        return []
-    known = files.read_json(path)
-    provenance = store.read_provenance(folder / "provenance.json")
     used = {
         store.data_name(facts): (facts["task"]["name"], facts["dataset"]["hash"])
-        for facts in provenance.values()
+        for facts in stored.provenance.values()
         if "environment" in facts
     }
-    fix = "restore it, or run the grid again"
-    if not isinstance(known, dict):
-        raise InputError(f"{path} is no file of audits; {fix}")
     entries = []
     for name, (task, data_hash) in used.items():
-        if name in known and task in TASKS:
-            if not _is_sound(known[name]):
-                raise InputError(f"{path} has no sound audit of {name}; {fix}")
-            entries.append(Audited(TASKS[task], known[name], data_hash))
+        if name in stored.audits and task in TASKS:
+            audit = stored.audits[name]
+            if not _is_sound(audit):
+                raise InputError(
+                    f"{stored.folder / 'audit.json'} has no sound audit of {name}; "
+                    "restore it, or run the grid again"
+                )
+            entries.append(Audited(TASKS[task], audit, data_hash))
     return sorted(entries, key=lambda audited: list(TASKS).index(audited.task.name))
 
 
@@ -126,7 +106,7 @@ def remarks(audit: Audit, task: Task) -> list[str]:
             "action to another. Offline RL does not apply, and its scores decide nothing."
         )
         return [f"{task.name}: {line}"]
-    played = {name: score for name, score in scores(audit, task).items() if name in PLAYED}
+    played = {name: score for name, score in scores(audit, task).items() if name in store.PLAYED}
     highest = max(played, key=lambda name: played[name], default="")
     if highest and played[highest] > HIGH:
         line = (
@@ -208,7 +188,7 @@ def propose(audit: Audit, task: Task) -> Proposal | str:
     baselines = audit["baselines"]
     returns = {name: baseline["return"] for name, baseline in baselines.items()}
     zero, low, high = "random", returns["random"], returns["best_tenth"]
-    best = max(PLAYED, key=lambda name: returns[name])
+    best = max(store.PLAYED, key=lambda name: returns[name])
     if constant_reward(audit) is not None:
         return "the rewards of the logs never vary"
     if returns[best] >= high:

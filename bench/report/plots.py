@@ -25,11 +25,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
-from bench.report.table import Column
+from bench.report.scores import Column, Panel
 from bench.report.text import escape_html
 from envs.spaces import Array
 from envs.text import printable
-from envs.worlds.maze import CELL_SIZE, MAPS, Waypoints, cell_to_xy, find_cells
+from envs.worlds.maps import CELL_SIZE, MAPS, Waypoints, cell_to_xy, find_cells
 
 INK, FAINT, GRID = "#1f2937", "#5b6472", "#e3e7ed"
 SIDES = {"imitation": "#0369a1", "offline RL": "#ea580c"}
@@ -105,20 +105,6 @@ class Line(NamedTuple):
     y: Array
     low: Array
     high: Array
-
-
-class Panel(NamedTuple):
-    """Episodes of one method in a maze.
-
-    Attributes:
-        column: the method.
-        text: stands behind its title.
-        paths: where each episode went, ``[T, 2]`` metres, and whether it reached the goal.
-    """
-
-    column: Column
-    text: str
-    paths: Sequence[tuple[Array, bool]]
 
 
 class Look(NamedTuple):
@@ -314,8 +300,3 @@ def _label(name: str) -> str:
     """``name`` as a picture has room for it."""
     line = printable(name)
     return line if len(line) <= LONGEST_LABEL else f"{line[: LONGEST_LABEL - 3]}..."
-
-
-def rounded(values: Array) -> Array:
-    """Values to a thousandth, so that no machine's last digit moves a picture."""
-    return np.round(values, 3)

@@ -2,7 +2,7 @@
 
 Policies that look at nothing are played: one action throughout (the mean of the data's actions, or
 none, which is 0 in the environment's own units) and uniformly random ones. What they get is kept
-with the audit; ``bench.report.audits`` reads it.
+with the audit; ``bench.report.audits`` puts it beside scores.
 """
 
 from __future__ import annotations
@@ -14,11 +14,12 @@ from typing import Any, cast
 
 import numpy as np
 
-from bench.report import audits
+from bench import store
 from bench.run.evaluate import evaluate, naming
 from bench.run.train import Program
 from envs.dataset import Dataset
-from envs.sources.registry import Provenance, audit
+from envs.sources.reader import Provenance
+from envs.sources.registry import audit
 from envs.spaces import Array
 from envs.tasks import OWN, Task
 from envs.worlds.gymnasium_lanes import GymnasiumLanes
@@ -46,7 +47,7 @@ def measure(dataset: Dataset, task: Task) -> dict[str, dict[str, float]]:
         task: own data, scored in a gymnasium environment.
 
     Returns:
-        for each of ``audits.BASELINES``, the undiscounted mean ``return`` and the number of
+        for each of ``store.BASELINES``, the undiscounted mean ``return`` and the number of
         ``episodes`` that it comes from.
 
     Raises:
@@ -68,14 +69,14 @@ def measure(dataset: Dataset, task: Task) -> dict[str, dict[str, float]]:
             "no_action": lambda: np.broadcast_to(nothing, shape),
             "random": lambda: generator.uniform(-1.0, 1.0, shape),
         }
-        for name in audits.PLAYED:
+        for name in store.PLAYED:
             by_name[name] = evaluate(_program(policies[name]), None, lanes, (0,), num_episodes)[0]
     return {
         name: {
             "return": float(by_name[name].mean()),
             "episodes": by_name[name].size,
         }
-        for name in audits.BASELINES
+        for name in store.BASELINES
     }
 
 

@@ -1,49 +1,26 @@
-"""The named sizes of a run: the same methods, scaled by one rule for all of them."""
+"""The named sizes of a run, from seconds a cell to the published size."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
-from typing import Any
 
-from algos import core
+from algos import settings
 from envs.tasks import OWN, look_up
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Size:
+class Size(settings.Size):
     """How much is learned and looked at in one cell of a task family.
 
     Attributes:
         scale: share of D4RL's rows in the regenerated datasets.
-        num_steps: gradient steps, or None for the published number.
-        batch_size: rows per step, or None for the published number.
-        hidden_dims: widths of all hidden layers, or None for the published ones.
         num_evaluations: evaluations, spread evenly; the last one is what the table shows.
         num_episodes: episodes per seed in each evaluation.
-        values: settings of all methods that learn values, in place of their own.
     """
 
     scale: float
-    num_steps: int | None = None
-    batch_size: int | None = None
-    hidden_dims: tuple[int, ...] | None = None
     num_evaluations: int
     num_episodes: int
-    values: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-
-    def resize(self, config: core.Config) -> core.Config:
-        """``config`` at this size; untouched where the published size is kept."""
-        if self.num_steps is self.batch_size is self.hidden_dims is None:
-            return config
-        resized = config.resized(
-            num_steps=self.num_steps or config.num_steps,
-            batch_size=self.batch_size or config.batch_size,
-            hidden_dims=self.hidden_dims or config.hidden_dims,
-        )
-        if isinstance(resized, core.ValueConfig):
-            return dataclasses.replace(resized, **self.values)
-        return resized
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -61,13 +38,7 @@ class Profile:
     sizes: dict[str, Size]
 
 
-# An ant's way takes 300 to 700 steps, and values have to come all that way in 15 % of the
-# published updates. IQL on antmaze-medium-play, seed 0, 100,000 steps: 0 and 5 (two recipes of the
-# data) with the published discount of 0.99, targets that follow at 0.005 and steps of 3e-4; 20 with
-# these and the steps of 1e-3 that ``resized`` takes. Seed 0 of antmaze-large-play: 40.
-_LONG_WAYS = {"discount": 0.995, "polyak": 0.02}
-
-# Of locomotion, and of own data, whose scale says nothing.
+# These sizes are for locomotion and for own data, whose scale says nothing.
 _QUICK = Size(
     scale=0.08,
     num_steps=20_000,
@@ -139,7 +110,6 @@ PROFILES = {
                 hidden_dims=(256, 256),
                 num_evaluations=1,
                 num_episodes=50,
-                values=_LONG_WAYS,
             ),
             "pointmaze": Size(
                 scale=0.1,

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from algos import core, cql, networks
+from algos.settings import Size, resolve
 
 HIDDEN = (16, 16)
 ROWS = 6
@@ -413,10 +414,10 @@ def test_a_first_target_critic_is_the_critic_and_first_weights_are_1(toy, first_
 
 
 def test_smaller_profiles_take_longer_steps_sample_less_and_clone_for_longer(toy, first_state):
-    for config in (cql.Config(), *cql.CONFIGS.values()):
+    for family in ("locomotion", "antmaze", "pointmaze"):
+        config = resolve("cql", family).config
         short, long = (
-            config.resized(num_steps=num_steps, batch_size=1, hidden_dims=HIDDEN)
-            for num_steps in (1000, 10**6)
+            resolve("cql", family, Size(num_steps, 1, HIDDEN)).config for num_steps in (1000, 10**6)
         )
         assert short.learning_rate == max(1e-3, config.learning_rate)
         assert short.actor_learning_rate == 3e-4
@@ -424,7 +425,7 @@ def test_smaller_profiles_take_longer_steps_sample_less_and_clone_for_longer(toy
         # The published share is 40,000 of 1,000,000 steps; in mazes of half as many as are taken.
         assert 0.04 < short.cloning_steps / short.num_steps < 1.0
         assert long.cloning_steps == 0.04 * 500_000
-        in_mazes = isinstance(config, cql.MazeConfig)
+        in_mazes = family != "locomotion"
         assert (short.num_samples, short.layer_norm) == ((1, True) if in_mazes else (2, False))
         share = 1.0 if in_mazes else 0.5
         assert (short.num_steps, long.num_steps) == (share * 1000, share * 10**6)

@@ -7,15 +7,21 @@ import numpy as np
 import pytest
 
 from algos import core, dt, networks, sampling, views
-from algos.registry import get_algorithm
+from algos.settings import Size, resolve
 from envs import toy as toys
 from envs.dataset import Dataset
 from envs.environment import EnvSpec
 from envs.errors import InputError
+from envs.spaces import Box
 from envs.toy import BAD_ACTION, GOOD_ACTION, START
 
 WIDTH, K, NUM_TIMESTEPS = 8, 4, 12
-SPEC = EnvSpec(observation_dim=3, action_dim=2, max_episode_steps=NUM_TIMESTEPS, target_return=30.0)
+SPEC = EnvSpec(
+    observation=Box((3,)),
+    action=Box((2,), limit=1.0),
+    max_episode_steps=NUM_TIMESTEPS,
+    target_return=30.0,
+)
 CONFIG = dt.Config(
     num_steps=6,
     batch_size=3,
@@ -488,7 +494,7 @@ def test_the_return_it_is_told_decides_between_a_good_and_a_bad_action(train):
 
 
 def test_published_settings_are_the_authors():
-    locomotion, antmaze = (get_algorithm("dt").config(f) for f in ("locomotion", "antmaze"))
+    locomotion, antmaze = (resolve("dt", f).config for f in ("locomotion", "antmaze"))
     assert dataclasses.replace(antmaze, return_scale=1000.0) == locomotion
     assert antmaze.return_scale == 1.0
     assert (locomotion.context, locomotion.hidden_dims) == (20, (128, 128, 128))
@@ -499,15 +505,15 @@ def test_published_settings_are_the_authors():
 
 
 def test_smaller_runs_take_a_tenth_of_the_steps_and_share_the_batch_out_as_rows():
-    small = dt.Config().resized(num_steps=12_000, batch_size=64, hidden_dims=(64, 64))
+    small = resolve("dt", "locomotion", Size(12_000, 64, (64, 64))).config
     assert (small.num_steps, small.warmup_steps) == (1_200, 120)
     assert (small.context, small.batch_size) == (5, 12)
     assert (small.hidden_dims, small.dropout) == ((64, 64), 0.0)
-    assert dt.Config().resized(num_steps=7, batch_size=4, hidden_dims=(8,)).num_steps == 7
+    assert resolve("dt", "locomotion", Size(7, 4, (8,))).config.num_steps == 7
 
 
 def test_smaller_runs_are_no_wider_than_published():
-    small = dt.Config().resized(num_steps=100, batch_size=64, hidden_dims=(256, 256))
+    small = resolve("dt", "locomotion", Size(100, 64, (256, 256))).config
     assert small.hidden_dims == (128, 128)
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from algos import iql, networks
+from algos.settings import Size, resolve
 from envs import toy as toys
 from envs.toy import BAD_ACTION, CROSSING, GOOD_ACTION, OTHER_START, START
 
@@ -241,7 +242,7 @@ def test_a_first_target_critic_is_the_critic(toy, first_state):
 
 
 def test_smaller_profiles_normalize_observations_and_the_critics_layers(toy, first_state):
-    small = iql.Config().resized(num_steps=1, batch_size=1, hidden_dims=HIDDEN)
+    small = resolve("iql", "locomotion", Size(1, 1, HIDDEN)).config
     assert (small.normalize_observations, small.layer_norm) == (True, True)
     state = first_state(iql.make(small, toy[1]), toy[0])
     num_leaves = lambda part: len(jax.tree.leaves(part.params))
@@ -255,9 +256,7 @@ def test_smaller_profiles_normalize_observations_and_the_critics_layers(toy, fir
 
 def test_smaller_profiles_weigh_advantages_in_antmaze_no_more_than_in_locomotion():
     for num_steps, expected in ((10_000, 2.0), (150_000, 3.0)):
-        small = iql.CONFIGS["antmaze"].resized(
-            num_steps=num_steps, batch_size=1, hidden_dims=HIDDEN
-        )
+        small = resolve("iql", "antmaze", Size(num_steps, 1, HIDDEN)).config
         assert small.inverse_temperature == pytest.approx(expected)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from algos import core, networks, onestep, views
-from algos.registry import get_algorithm
+from algos.settings import Size, resolve
 from envs.errors import InputError
 
 HIDDEN = (16, 16)
@@ -372,14 +372,15 @@ def test_steps_that_easy_bcq_would_not_take_are_refused():
 
 
 def test_smaller_profiles_share_their_steps_out_and_take_longer_ones(toy, first_state):
-    for config in (onestep.Config(), onestep.CONFIGS["antmaze"]):
-        small = config.resized(num_steps=100, batch_size=1, hidden_dims=HIDDEN)
+    for family in ("locomotion", "antmaze"):
+        config = resolve("onestep", family).config
+        small = resolve("onestep", family, Size(100, 1, HIDDEN)).config
         assert (small.behaviour_steps, small.sarsa_steps) == (25, 50)
         assert (small.learning_rate, small.normalize_observations) == (1e-3, True)
         assert small.layer_norm
         for name in ("improvement", "discount", "max_weight", "reward_transform"):
             assert getattr(small, name) == getattr(config, name)
-        assert config.resized(num_steps=3, batch_size=1, hidden_dims=HIDDEN).sarsa_steps == 1
+        assert resolve("onestep", family, Size(3, 1, HIDDEN)).config.sarsa_steps == 1
     state = first_state(onestep.make(small, toy[1]), toy[0])
     # Each of the critic's hidden layers has a scale and a bias more.
     assert [len(jax.tree.leaves(part.params)) for part in (state.actor, state.critic)] == [6, 10]
@@ -387,13 +388,12 @@ def test_smaller_profiles_share_their_steps_out_and_take_longer_ones(toy, first_
 
 
 def test_easy_bcq_in_smaller_profiles_gives_the_rest_of_its_steps_to_sarsa():
-    config = onestep.Config(improvement="easy_bcq", num_steps=2_500_000)
-    small = config.resized(num_steps=100, batch_size=1, hidden_dims=HIDDEN)
+    small = resolve("onestep_easy_bcq", "locomotion", Size(100, 1, HIDDEN)).config
     assert (small.behaviour_steps, small.sarsa_steps) == (25, 75)
 
 
 def test_published_settings_are_those_of_the_authors_code(toy):
-    locomotion, antmaze = onestep.Config(), onestep.CONFIGS["antmaze"]
+    locomotion, antmaze = onestep.Config(), resolve("onestep", "antmaze").config
     for config in (locomotion, antmaze):
         phases = onestep.make(config, toy[1]).phases
         assert [phase.num_steps for phase in phases] == [500_000, 2_000_000, 100_000]
@@ -405,6 +405,6 @@ def test_published_settings_are_those_of_the_authors_code(toy):
         assert (config.normalize_observations, config.layer_norm) == (False, False)
     # One of the six that the paper tries on each dataset.
     assert (locomotion.inverse_temperature, locomotion.reward_transform) == (1.0, "raw")
-    iql = get_algorithm("iql").config("antmaze")
+    iql = resolve("iql", "antmaze").config
     assert antmaze.inverse_temperature == iql.inverse_temperature == 10.0
     assert antmaze.reward_transform == iql.reward_transform == "minus_one"

@@ -13,9 +13,10 @@ import pytest
 
 from algos import bc, core, cql, dt, iql, sampling, td3_bc, views
 from envs.environment import EnvSpec
+from envs.spaces import Box
 
 FOLDER = pathlib.Path(__file__).parent / "parity"
-SPEC = EnvSpec(observation_dim=3, action_dim=2, max_episode_steps=100)
+SPEC = EnvSpec(observation=Box((3,)), action=Box((2,), limit=1.0), max_episode_steps=100)
 WIDTH, NUM_UPDATES = 8, 10
 SIZES = {"hidden_dims": (WIDTH, WIDTH), "batch_size": 6, "num_steps": 20, "learning_rate": 0.01}
 

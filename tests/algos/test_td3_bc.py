@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from algos import core, networks, td3_bc
+from algos.settings import Size, resolve
 
 HIDDEN = (16, 16)
 ROWS = 6
@@ -237,9 +238,10 @@ def test_the_policy_acts_on_normalized_observations(toy, state, batch):
 
 
 def test_smaller_profiles_take_longer_steps_and_trust_critics_less(toy, first_state):
-    for config in (td3_bc.Config(), td3_bc.CONFIGS["antmaze"]):
+    for family in ("locomotion", "antmaze"):
+        config = resolve("td3_bc", family).config
         short, long = (
-            config.resized(num_steps=num_steps, batch_size=1, hidden_dims=HIDDEN)
+            resolve("td3_bc", family, Size(num_steps, 1, HIDDEN)).config
             for num_steps in (1000, 10**6)
         )
         assert (short.learning_rate, short.normalize_observations) == (1e-3, True)

@@ -16,7 +16,7 @@ import pytest
 
 from bench import cli, store
 from bench import grid as grids
-from bench.report import table
+from bench.report import artifacts, formats
 from bench.run import cell as cells
 from envs.errors import InputError
 from envs.tasks import get_task
@@ -52,7 +52,7 @@ def test_the_grid_fills_every_cell_and_writes_the_table(finished, capsys):
     for task in TASKS:
         line = next(line for line in text.splitlines() if line.startswith(f"| {task} "))
         assert line.count("±") == 2
-    assert table.stale(finished / "regenerated" / "smoke") == []
+    assert artifacts.stale(finished / "regenerated" / "smoke", formats.build, optional=False) == []
 
 
 def test_a_finished_cell_is_told_with_mean_and_deviation_over_seeds_of_its_last_evaluation():
@@ -109,7 +109,7 @@ def test_keep_leaves_out_what_the_table_has_and_nothing_else(finished, monkeypat
     capsys.readouterr()
     assert grid(finished, "--keep", "--algorithms", "bc", "iql") == 0
     assert capsys.readouterr().out.count("in the table") == 3
-    assert [done.parent.parent.name for done in finished.rglob("DONE")] == ["iql"]
+    assert [done.parents[2].name for done in finished.rglob("DONE")] == ["iql"]
     after = published(finished)
     assert {name: after[name] for name in after if name != "provenance.json"} == {
         name: before[name] for name in before if name != "provenance.json"
@@ -168,13 +168,13 @@ def test_what_ends_a_grid_leaves_finished_cells_in_the_table(
     scores = store.read_rows(folder / "scores.csv", store.SCORE_COLUMNS)
     done = TASKS if isinstance(error, TimeoutError) else TASKS[:1]
     assert set(store.cell_names(scores)) == {f"{task}/bc" for task in done}
-    assert table.stale(folder) == []
+    assert artifacts.stale(folder, formats.build, optional=False) == []
 
 
 def test_cells_of_other_code_are_kept_and_named(finished, monkeypatch, capsys):
     assert grid(finished, "--algorithms", "bc") == 0
     assert "other code" not in capsys.readouterr().out
-    monkeypatch.setattr(cells, "code_digest", lambda: "of a method that was edited since")
+    monkeypatch.setattr(grids, "code_digest", lambda: "of a method that was edited since")
     assert grid(finished, "--algorithms", "bc") == 0
     shown = " ".join(capsys.readouterr().out.split())
     assert "2 cells were finished by other code than today's" in shown

@@ -14,11 +14,14 @@ from hypothesis import strategies as st
 from minari.data_collector import EpisodeBuffer
 
 from bench import cli, store
-from bench.report import audits, claims, page, table
+from bench.report import audits
 from bench.run import baselines
+from bench.run import plan as plans
 from bench.run.evaluate import episode_seeds
+from bench.run.profiles import PROFILES
 from envs import tasks
 from envs.errors import InputError
+from envs.families import own as own_family
 from envs.sources import own, registry
 from envs.sources.regenerated import dataset_folder
 from envs.worlds.gymnasium_lanes import ActionRange, GymnasiumLanes
@@ -26,7 +29,7 @@ from tests.helpers.damage import READERS, damaged, one_line_at_most
 
 LOW, HIGH = np.array([0.0, -4.0], np.float32), np.array([1.0, 0.0], np.float32)
 STEPS = 6
-TASK = tasks._own("Me/Reach-v2", "Reach-v0", (-1.0, 3.0))
+TASK = tasks.own_task("Me/Reach-v2", "Reach-v0", (-1.0, 3.0))
 
 
 class Reach(gymnasium.Env):
@@ -94,10 +97,7 @@ def environments(tmp_path, monkeypatch):
 def row(monkeypatch):
     """``TASK`` as a row of the registry."""
     monkeypatch.setitem(tasks.TASKS, TASK.name, TASK)
-    source = registry.SOURCES["own"]._replace(tasks=(TASK.name,))
-    monkeypatch.setitem(registry.SOURCES, "own", source)
-    for module in (table, page, claims):
-        monkeypatch.setattr(module, "FAMILIES", (*tasks.FAMILIES, tasks.OWN))
+    monkeypatch.setitem(tasks.FAMILIES, tasks.OWN, own_family.FAMILY)
 
 
 def save(dataset_id, episodes, env):
@@ -214,7 +214,7 @@ def test_observations_in_parts_are_read_as_they_are_shown():
     seen += [environment.step((LOW + HIGH) / 2)[0] for _ in range(STEPS)]
     parts = {name: np.array([observation[name] for observation in seen]) for name in seen[0]}
     save("Me/Parts-v0", [(parts, np.tile((LOW + HIGH) / 2, (STEPS, 1)), False)], "Parts-v0")
-    task = tasks._own("Me/Parts-v0", "Parts-v0", (-1.0, 3.0))
+    task = tasks.own_task("Me/Parts-v0", "Parts-v0", (-1.0, 3.0))
     dataset, _ = own.read(task, 1.0)
     lanes = GymnasiumLanes("Parts-v0", 1, (0.0, 1.0))
     shown = [lanes.reset(np.array([5]))[0]]
@@ -257,7 +257,7 @@ def test_data_of_another_environment_are_doubted_and_of_none_are_not():
     write("Me/Reach-v3", env=None)
     write("Me/Reach-v4", env="Reach-v0")
     for dataset_id in ("Me/Reach-v3", "Me/Reach-v4"):
-        row = tasks._own(dataset_id, f"{__name__}:Reach-v0", (-1.0, 3.0))
+        row = tasks.own_task(dataset_id, f"{__name__}:Reach-v0", (-1.0, 3.0))
         assert own.provenance(row, 1.0)["doubts"] == []
 
 
@@ -308,8 +308,7 @@ def test_no_other_source_has_it(row, capsys):
     assert "regenerated has no data for me-reach" in capsys.readouterr().err
 
 
-def test_a_user_without_a_row_is_told_how_to_add_one(row, monkeypatch, capsys):
-    monkeypatch.setitem(registry.SOURCES, "own", registry.SOURCES["own"]._replace(tasks=()))
+def test_a_user_without_a_row_is_told_how_to_add_one(capsys):
     assert cli.main(["grid", "--source", "own"]) == 2
     assert "CONTRIBUTING.md" in capsys.readouterr().err
 
@@ -386,10 +385,23 @@ def test_no_action_is_none_in_the_environments_own_units():
 
     gymnasium.register("Watched-v0", lambda: Watched(), max_episode_steps=STEPS)
     dataset, _ = own.read(TASK, 1.0)
-    task = tasks._own("Me/Reach-v2", "Watched-v0", (-1.0, 3.0))
+    task = tasks.own_task("Me/Reach-v2", "Watched-v0", (-1.0, 3.0))
     found = baselines.measure(dataset, task)
     half = found["mean_action"]["episodes"] * STEPS
     assert {tuple(action) for action in seen[half : 2 * half]} == {(0.0, 0.0)}
+
+
+def test_an_environment_that_is_made_otherwise_under_the_same_name_makes_another_cell(
+    row, tmp_path
+):
+    write()
+    cell = plans.plan(TASK, "bc", PROFILES["smoke"], "own")
+    names = [plans.folder_of(cell, tmp_path).name]
+    for made in ({"kwargs": {"friction": 0.1}}, {"kwargs": {"friction": 0.2}}, {}):
+        del gymnasium.registry["Reach-v0"]
+        gymnasium.register("Reach-v0", f"{__name__}:Without", max_episode_steps=STEPS, **made)
+        names.append(plans.folder_of(cell, tmp_path).name)
+    assert len(set(names)) == 4  # the last is of another class
 
 
 def test_the_table_has_what_needs_no_learning_beside_the_methods(grid, capsys):
@@ -458,7 +470,7 @@ def test_references_are_proposed_for_data_without_a_row(row, monkeypatch, capsys
     found = json.loads(capsys.readouterr().out)
     references = found["references"]
     baseline = found["baselines"]
-    best = max(audits.PLAYED, key=lambda name: baseline[name]["return"])
+    best = max(store.PLAYED, key=lambda name: baseline[name]["return"])
     assert references["low"] == pytest.approx(baseline[best]["return"], rel=1e-3)
     assert references["high"] == pytest.approx(found["returns"]["100%"], rel=1e-3)
     assert found["scores"]["100%"] == pytest.approx(100.0, abs=0.5)
@@ -488,7 +500,7 @@ def test_doing_nothing_in_reacher_is_said_to_score_high_and_proposed_as_0():
     shown = np.random.default_rng(0).normal(size=(51, 10))
     paid = np.tile([[-0.07, 0.0], [-0.09, 0.0]], (25, 1))  # as the first action, -4 in all
     save("Me/Reacher-v0", 10 * [(shown, paid, False)], "Reacher-v5")
-    task = tasks._own("Me/Reacher-v0", "Reacher-v5", (-43.0, -4.0))
+    task = tasks.own_task("Me/Reacher-v0", "Reacher-v5", (-43.0, -4.0))
     found = baselines.audited(task, "own", 1.0, None, registry.load(task, "own", 1.0))
     assert audits.scores(found, task)["no_action"] == pytest.approx(79.0, abs=2.0)
     assert audits.scores(found, task)["random"] == pytest.approx(0.0, abs=5.0)

@@ -10,8 +10,10 @@ import pytest
 from algos import bc, cql, iql, onestep, sampling, td3_bc, views
 from algos.core import Normalizer
 from algos.registry import ALGORITHMS, get_algorithm
+from algos.settings import Size, resolve
 from envs.environment import EnvSpec
 from envs.errors import InputError
+from envs.spaces import Box
 from envs.tasks import FAMILIES
 
 NUM_STEPS = 3
@@ -22,7 +24,7 @@ def trained(request, toy, first_state):
     """An algorithm with what three updates of each of its phases gave, compiled once."""
     dataset, spec = toy
     entry = ALGORITHMS[request.param]
-    config = entry.default.resized(num_steps=NUM_STEPS, batch_size=8, hidden_dims=(16, 16))
+    config = resolve(request.param, "own", Size(NUM_STEPS, 8, (16, 16))).config
     algorithm = entry.make(config, spec)
     states = [first_state(algorithm, dataset)]
     phases = []
@@ -199,17 +201,19 @@ def test_a_method_that_keeps_a_normalizer_acts_on_what_comes_out_of_it(trained):
 
 
 def test_goals_of_any_width_are_accepted(toy):
-    for entry in ALGORITHMS.values():
-        spec = EnvSpec(observation_dim=3, action_dim=2, max_episode_steps=10, goal_dim=2)
-        algorithm = entry.make(entry.default, spec)
+    for name, entry in ALGORITHMS.items():
+        spec = EnvSpec(
+            observation=Box((3,)), action=Box((2,), limit=1.0), max_episode_steps=10, goal=Box((2,))
+        )
+        algorithm = entry.make(resolve(name, "own").config, spec)
         jax.eval_shape(algorithm.reset, jax.random.key(0), jnp.zeros(2))
 
 
 @pytest.mark.parametrize("name", sorted(ALGORITHMS))
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_family_has_published_settings_that_can_be_resized(name, family):
-    config = ALGORITHMS[name].config(family)
-    small = config.resized(num_steps=10, batch_size=4, hidden_dims=(8,))
+    config = resolve(name, family).config
+    small = resolve(name, family, Size(10, 4, (8,))).config
     assert type(small) is type(config)
     # Methods whose steps cost more may take fewer or smaller ones, never more.
     assert 1 <= small.num_steps <= 10
@@ -218,11 +222,9 @@ def test_every_family_has_published_settings_that_can_be_resized(name, family):
 
 
 def test_ten_percent_bc_keeps_its_share_in_every_family_and_size():
-    entry = get_algorithm("bc_10pct")
     for family in FAMILIES:
-        config = entry.config(family)
-        assert config.top_fraction == 0.1
-        assert config.resized(num_steps=1, batch_size=1, hidden_dims=(1,)).top_fraction == 0.1
+        for size in (Size(), Size(1, 1, (1,))):
+            assert resolve("bc_10pct", family, size).config.top_fraction == 0.1
 
 
 def test_an_unknown_algorithm_is_refused_with_the_near_miss():

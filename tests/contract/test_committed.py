@@ -6,7 +6,7 @@ import pytest
 
 from algos.registry import TABLE1
 from bench import store
-from bench.report import claims, page, plots, table
+from bench.report import artifacts, claims, figures, formats, page, plots, scores
 from envs.collect import policy
 from envs.recipes import Recipe
 from envs.sources.registry import DEFAULT_SOURCE, get_source
@@ -18,17 +18,19 @@ MADE_HERE = get_source(DEFAULT_SOURCE).tasks
 
 
 def test_the_committed_tables_are_what_the_committed_scores_give():
-    folders = table.find(ROOT / "results")
+    folders = store.find(ROOT / "results")
     assert folders
-    assert [path for folder in folders for path in table.stale(folder)] == []
+    assert [
+        path for f in folders for path in artifacts.stale(f, formats.build, optional=False)
+    ] == []
 
 
 def test_the_committed_pages_are_what_the_committed_scores_give():
-    folders = table.find(ROOT / "results")
-    assert all((folder / page.PAGE).exists() for folder in folders)
-    assert [path for folder in folders for path in page.stale(folder)] == []
-    assert (ROOT / "results" / claims.PAGE).exists()
-    assert claims.stale(ROOT / "results") == []
+    folders = store.find(ROOT / "results")
+    assert [
+        path for f in folders for path in artifacts.stale(f, figures.build, optional=False)
+    ] == []
+    assert artifacts.stale(ROOT / "results", claims.build, optional=False) == []
 
 
 def contains(interval, value):
@@ -36,17 +38,17 @@ def contains(interval, value):
     return low <= float(value) <= high
 
 
-@pytest.mark.parametrize("folder", table.find(ROOT / "results"), ids=lambda folder: folder.name)
+@pytest.mark.parametrize("folder", store.find(ROOT / "results"), ids=lambda folder: folder.name)
 def test_every_interval_that_is_printed_has_its_estimate_in_it(folder):
-    found = page.read(folder)
+    found = scores.read(folder)
     cells = []
-    for family, scores in page.matrices(found).items():
-        cells += page._lead(found, family, scores)["sides"]
+    for family, matrices in found.matrices.items():
+        cells += page._lead(found, family, matrices)["sides"]
         for part in (page._aggregates, page._improvements):
-            rows = part(found, family, scores)["rows"]
+            rows = part(found, family, matrices)["rows"]
             cells += [cell for row in rows for cell in row["cells"] if cell]
-        for matrix in scores.values():
-            line = page._profile(plots.Look("red", ""), matrix)
+        for matrix in matrices.values():
+            line = figures.profile(plots.Look("red", ""), matrix)
             assert ((line.low <= line.y) & (line.y <= line.high)).all()
     assert len(cells) > 200
     assert [c for c in cells if not contains(c["interval"], c.get("value", c.get("mean")))] == []

@@ -89,4 +89,4 @@ def edit(folder, **changes):
 
 def row(dataset_id="me/dial-v0", environment="Dial-v0"):
     """The row of a task on such data."""
-    return tasks._own(dataset_id, environment, (0.0, float(STEPS)))
+    return tasks.own_task(dataset_id, environment, (0.0, float(STEPS)))

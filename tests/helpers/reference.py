@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from bench.places import REFERENCE
-from bench.report import page, plots
+from bench.report import plots, scores
 from bench.report.plots import Figure
 from envs import files
 from envs.tasks import TASKS
@@ -43,7 +43,7 @@ def figures() -> dict[Path, Figure]:
     """The figures that are shown, by the path of their SVG, ``PROFILE-TASK.svg``."""
     shown = sorted(FIGURES.glob("*.svg"))
     profiles = {path.stem.partition("-")[0] for path in shown}
-    found = {name: page.read(ROOT / REFERENCE / "regenerated" / name) for name in profiles}
+    found = {name: scores.read(ROOT / REFERENCE / "regenerated" / name) for name in profiles}
     figures = {}
     for path in shown:
         profile, _, task = path.stem.partition("-")

@@ -1,9 +1,13 @@
 """Small results folders for the tests of what is made of them."""
 
+import dataclasses
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 
 from bench import store
+from bench.report import scores as model
 from envs.tasks import TASKS
 
 METHODS = {"bc": ("BC", "imitation"), "dt": ("D<T>", "imitation"), "iql": ("IQL", "offline RL")}
@@ -57,6 +61,14 @@ def write_scores(folder, tasks=TASKS, steps=(50, 100), seeds=(0, 1, 2), scores=N
     frame = pd.DataFrame(rows, columns=list(store.SCORE_COLUMNS))
     store.publish(folder, frame, provenance, [])
     return folder
+
+
+def results_of(rows, provenance, columns=None, published=None):
+    """The model of raw rows and their provenance, in profile quick, with other columns if given."""
+    no_tracks = pd.DataFrame(columns=list(store.TRACK_COLUMNS))
+    stored = store.Stored(Path("regenerated") / "quick", rows, no_tracks, provenance, {})
+    results = model.gather(stored, published or {})
+    return dataclasses.replace(results, columns=columns or results.columns)
 
 
 def write_tracks(folder, task, algorithm, *paths):

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from bench import cli
-from bench.report import claims, page, table
 from envs import tasks
 from envs.collect.make import make
+from envs.families import own as own_family
 from envs.recipes import Recipe
 from envs.sources import registry
 from envs.sources.regenerated import dataset_folder
@@ -74,11 +74,7 @@ def test_own_data_run_no_code(trap, changes, monkeypatch, capsys):
     set_trap("me/dial-v0", trap, "Dial-v0", changes)
     task = dial.row()
     monkeypatch.setitem(tasks.TASKS, task.name, task)
-    monkeypatch.setitem(
-        registry.SOURCES, "own", registry.SOURCES["own"]._replace(tasks=(task.name,))
-    )
-    for module in (table, page, claims):
-        monkeypatch.setattr(module, "FAMILIES", (*tasks.FAMILIES, tasks.OWN))
+    monkeypatch.setitem(tasks.FAMILIES, tasks.OWN, own_family.FAMILY)
     run_all(task.name, "own", capsys)
 
 

@@ -9,8 +9,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bench import cli, grid, interrupt, store
-from bench.commands import doctor
-from bench.report import page, table
+from bench.commands import data as data_command
+from bench.commands import doctor, train
+from bench.commands import grid as grid_command
+from bench.report import formats, page
 from bench.run import cell as cells
 from bench.run import checkpoint
 from bench.run.profiles import PROFILES
@@ -41,9 +43,9 @@ def nothing_runs(monkeypatch, tmp_path):
     monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path / "data"))
     monkeypatch.setenv("D4RL_DATASET_DIR", str(tmp_path / "d4rl"))
     monkeypatch.setattr(registry, "fetch", lambda *_: False)
-    monkeypatch.setattr(cli, "_have_data", lambda *_: {})
-    monkeypatch.setattr(cli, "_collect", lambda *_: {})
-    monkeypatch.setattr(cli, "_doctor", lambda _: 0)
+    for command in (data_command, grid_command, train):
+        monkeypatch.setattr(command, "have_data", lambda *_: {})
+    monkeypatch.setattr(data_command, "_collect", lambda *_: {})
     monkeypatch.setitem(cli.COMMANDS, "doctor", cli.Command(doctor.Arguments, lambda _: 0))
     monkeypatch.setattr(cells, "run", raise_interrupted)
     monkeypatch.setattr(grid, "run", lambda *_: ["a cell failed"])
@@ -106,7 +108,7 @@ def read_everything(folder, scores, provenance):
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "scores.csv").write_bytes(scores)
     (folder / "provenance.json").write_bytes(provenance)
-    for read in (table.build, page.build):
+    for read in (formats.build, page.build):
         with one_line_at_most():
             read(folder)
 

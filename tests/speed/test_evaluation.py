@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 
 from algos import core
-from algos.registry import get_algorithm
+from algos.settings import resolve
 from algos.views import Statistics
 from bench.run.evaluate import episode_seeds, evaluate
 from bench.run.profiles import get_profile
@@ -45,7 +45,7 @@ def pytest_generate_tests(metafunc):
 
 def policies(task: Task) -> tuple[Program, core.State]:
     """A program of BC and states ``[S, ...]``, at first parameters or at the expert's."""
-    config = get_profile("quick").sizes[task.family].resize(get_algorithm("bc").config(task.family))
+    config = resolve("bc", task.family, get_profile("quick").sizes[task.family]).config
     if task.environment not in FALLS:
         program = build("bc", config, task.spec)
         zeros = jnp.zeros(task.spec.observation_dim)
