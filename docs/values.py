@@ -23,6 +23,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from algos.registry import ALGORITHMS, TABLE1, Entry
+from bench import store
 from bench.run.profiles import PROFILES
 from envs.sources.registry import SOURCES
 from tests.helpers import reference
@@ -86,8 +87,7 @@ def scores(profile: str) -> pd.DataFrame:
 @functools.cache
 def provenance(profile: str) -> dict[str, Any]:
     """Where each committed cell comes from, by ``task/method``."""
-    path = RESULTS / "regenerated" / profile / "provenance.json"
-    return dict(json.loads(path.read_text()))
+    return store.read_provenance(RESULTS / "regenerated" / profile / "provenance.json")
 
 
 @functools.cache
