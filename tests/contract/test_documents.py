@@ -71,7 +71,7 @@ def test_every_column_of_the_table_has_a_page():
 def commands():
     """Each ``rl-or-bc`` command in a block of shell of the documents."""
     for document in DOCUMENTS:
-        for block in re.findall(r"```sh\n(.*?)```", document.read_text(), re.DOTALL):
+        for block in re.findall(r"```(?:ba)?sh\n(.*?)```", document.read_text(), re.DOTALL):
             for line in re.findall(r"^(?:\.venv/bin/)?rl-or-bc (.*)", block, re.MULTILINE):
                 yield tuple(line.partition("#")[0].split())
 
