@@ -14,7 +14,7 @@ if foreign := shadows.find_foreign():
     sys.exit(2)
 
 from bench import devices, interrupt, terminal
-from bench.commands import audit, cell, compare, data, doctor, grid, report, table, train
+from bench.commands import audit, cell, compare, data, doctor, grid, play, report, table, train
 from bench.commands import list as listing
 from bench.commands.options import parse
 from bench.commands.showing import EXIT_FAILED, EXIT_USAGE
@@ -112,6 +112,7 @@ COMMANDS = {
     "train": Command(train.Arguments, train.run),
     "cell": Command(cell.Arguments, cell.run),
     "grid": Command(grid.Arguments, grid.run),
+    "play": Command(play.Arguments, play.run),
     "table": Command(table.Arguments, table.run),
     "compare": Command(compare.Arguments, compare.run),
     "report": Command(report.Arguments, report.run),

@@ -11,6 +11,7 @@ group's folder are:
 - ``train.csv``: seed, step, metric, value: means over a chunk of steps;
 - ``tracks.csv``: seed, episode, step, x, y: in mazes, where a few of the last episodes went;
 - ``checkpoint/``: the newest states, gone once the group is done;
+- ``policy/`` and ``cell.json``: what was learned, see ``bench.run.policy``;
 - ``good/``: the checkpoint before a seed was lost to a loss that is not finite;
 - ``DONE``: written last; seeds of a group without it are in no table.
 """
@@ -35,7 +36,7 @@ from algos.registry import get_algorithm
 from algos.views import statistics
 from bench import store
 from bench.interrupt import Asked
-from bench.run import checkpoint, code, groups, provenance, records
+from bench.run import checkpoint, code, groups, policy, provenance, records
 from bench.run.data import audit_once, load_once, make_lanes
 from bench.run.evaluate import evaluate, naming
 from bench.run.placement import chunk_steps, replicated_sharding
@@ -310,6 +311,7 @@ def _train(
                 raise Interrupted(f"{cell.name} stopped at step {now:,} of {total:,}")
     if written.lost:
         raise _diverged(cell, written.lost)
+    policy.save(folder, cell, states)
 
 
 def _diverged(cell: Cell, lost: dict[int, records.Loss]) -> Diverged:
