@@ -282,6 +282,7 @@ def read(folder: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
     rows = rows.assign(task=facts["task"]["name"], algorithm=facts["algorithm"])
     entry = get_algorithm(facts["algorithm"])
     heading = {"title": entry.title, "style": entry.style, "told": entry.told}
+    heading |= {"paper": entry.paper}
     audited = folder / "audit.json"
     facts |= heading | {"hash": folder.name}
     facts["audit"] = files.read_json(audited) if audited.exists() else None
