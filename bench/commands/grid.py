@@ -148,7 +148,7 @@ def _run_grid(args: Arguments, display: Callable[[str, int], Any]) -> int:
         # Earlier runs may have more cells in the table, and others in place of those that failed.
         asked = {folder_of(cell, args.results).name for cell in planned}
         entries = {name: entry for name, entry in ALGORITHMS.items() if name in algorithms}
-        columns = {n: scores.Column(e.title, e.style, e.told) for n, e in entries.items()}
+        columns = {n: scores.Column(e.title, e.style, e.told, e.paper) for n, e in entries.items()}
         summary = results.summary[results.summary["cell_hash"].isin(asked)]
         print()
         print_scores(dataclasses.replace(results, summary=summary, columns=columns))

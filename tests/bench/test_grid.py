@@ -103,9 +103,9 @@ def test_keep_leaves_out_what_the_table_has_and_nothing_else(finished, monkeypat
         assert grid(finished, "--keep", "--algorithms", "bc", "iql", workers=2) == 0
     assert published(finished) == before
     path = finished / "regenerated" / "smoke" / "provenance.json"
-    provenance = json.loads(path.read_text())
+    provenance = store.read_provenance(path)
     provenance["antmaze-umaze/iql"]["hash"] = "of other settings"
-    path.write_text(json.dumps(provenance))
+    store.write_provenance(path, provenance)
     capsys.readouterr()
     assert grid(finished, "--keep", "--algorithms", "bc", "iql") == 0
     assert capsys.readouterr().out.count("in the table") == 3
