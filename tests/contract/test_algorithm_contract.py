@@ -6,8 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from algos import bc, contract, cql, iql, onestep, registry, sampling, td3_bc, views
-from algos.core import Normalizer
+from algos import bc, contract, cql, iql, onestep, registry, sampling, td3_bc
 from algos.registry import ALGORITHMS, get_algorithm
 from algos.settings import Size, resolve
 from envs.errors import InputError
@@ -145,19 +144,3 @@ def test_a_uniform_sample_picks_the_same_rows_of_every_array():
     # 200 of each row are expected, with a deviation of 13.
     counts = np.bincount(np.asarray(batch["a"]).astype(int), minlength=5)
     assert (np.abs(counts - 200) < 60).all()
-
-
-def test_a_normalizer_gives_mean_0_and_deviation_1_over_the_dataset(toy):
-    observations = toy[0].observations
-    normalizer = Normalizer.create(views.statistics(toy[0]), enabled=True)
-    np.testing.assert_allclose(normalizer.std, observations.std(0) + 1e-3, rtol=1e-5)
-    scaled = normalizer(jnp.asarray(observations))
-    np.testing.assert_allclose(scaled.mean(0), np.zeros(3), atol=1e-5)
-    np.testing.assert_allclose(scaled.std(0), np.ones(3), rtol=5e-3)
-    np.testing.assert_allclose(normalizer(jnp.asarray(observations[0])), scaled[0], rtol=1e-5)
-
-
-def test_a_normalizer_that_is_off_changes_nothing(toy):
-    observations = jnp.asarray(toy[0].observations)
-    normalizer = Normalizer.create(views.statistics(toy[0]), enabled=False)
-    np.testing.assert_array_equal(normalizer(observations), observations)
