@@ -54,6 +54,8 @@ class Arguments(OwnTasks):
     """evaluations, spread evenly over the steps; the profile's by default"""
     num_episodes: Count = None
     """episodes per seed in each evaluation; the profile's by default"""
+    rerun: Flag = False
+    """train again what other code than today's has made, for one who edits the method"""
     methods_file: MethodsFile = None
     results: Path = LOCAL
     """root of your results"""
@@ -115,7 +117,7 @@ def run(arguments: list[str]) -> int:
         version=version,
         insist=run.insist,
     )
-    return run_one(planned, run.results)
+    return run_one(planned, run.results, run.rerun)
 
 
 def _settings_text(algorithm: str, family: str, profile: str, published: Any, default: Any) -> str:
