@@ -128,14 +128,6 @@ class GymnasiumLanes:
                 environment.close()
         self._environments = []
 
-    def restorable(self, observations: Array) -> Array:
-        """``[K]`` none; see ``envs.environment.Environment``."""
-        return np.zeros(len(observations), bool)
-
-    def restore(self, observations: Array) -> Array:
-        """Refused: gymnasium has no way to set a state; see `restorable`."""
-        raise NotImplementedError("no observation of these environments is restorable")
-
     def flatten(self, observations: Any) -> Array:
         """Observations as a dataset has them, ``[T, ...]`` or parts of that, to ``[T, O]``.
 
