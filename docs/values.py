@@ -23,13 +23,14 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from algos.registry import ALGORITHMS, TABLE1, Entry
+from bench import store
 from bench.run.profiles import PROFILES
 from envs.sources.registry import SOURCES
+from envs.tasks import FAMILIES
 from tests.helpers import reference
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "results"
-FAMILIES = ("locomotion", "antmaze", "pointmaze")
 RUN = ("quick", "cpu")  # profiles with committed results
 
 # Files outside this folder that are pages, by the page that shows them.
@@ -86,8 +87,7 @@ def scores(profile: str) -> pd.DataFrame:
 @functools.cache
 def provenance(profile: str) -> dict[str, Any]:
     """Where each committed cell comes from, by ``task/method``."""
-    path = RESULTS / "regenerated" / profile / "provenance.json"
-    return dict(json.loads(path.read_text()))
+    return store.read_provenance(RESULTS / "regenerated" / profile / "provenance.json")
 
 
 @functools.cache
@@ -189,7 +189,7 @@ def settings(module: str) -> str:
     method = _module(f"algos.{module}")
     published = {
         family: dataclasses.asdict(method.CONFIGS.get(family, method.Config()))
-        for family in FAMILIES[:2]
+        for family in (name for name, facts in FAMILIES.items() if facts.in_post)
     }
     first, *others = _columns(module, TABLE1)
     run = {

@@ -15,6 +15,7 @@ from bench.commands.options import (
     Count,
     Flag,
     Folder,
+    MethodsFile,
     Name,
     Names,
     Seeds,
@@ -56,12 +57,15 @@ class Arguments(OwnTasks):
     """seeds 0, 1, ... of each cell; the profile's by default"""
     seeds: Seeds = None
     """these seeds, such as 10-12 or 0 5 7-9, in place of 0, 1, ...; finished ones are kept"""
+    methods_file: MethodsFile = None
     results: Path = LOCAL
     """root of your results"""
     workers: Count = None
     """cells at a time; one for each processor by default, on an accelerator 1"""
     keep: Flag = False
     """leave out cells that the table has already, of the same settings and data"""
+    rerun: Flag = False
+    """train again what other code than today's has made, for one who edits a method"""
     plan: Folder = None
     """run nothing, but write each cell as PATH/<number>.json, from 0, for: rl-or-bc cell FILE"""
     json_lines: Flag = False
@@ -79,7 +83,7 @@ def run(args: Arguments) -> int:
 
 
 def _run_grid(args: Arguments, display: Callable[[str, int], Any]) -> int:
-    from algos.registry import ALGORITHMS, TABLE1, get_algorithm
+    from algos.registry import ALGORITHMS, TABLE1, add_file, get_algorithm
     from bench import grid
     from bench.launch import processes
     from bench.report import scores
@@ -89,6 +93,8 @@ def _run_grid(args: Arguments, display: Callable[[str, int], Any]) -> int:
 
     if args.workers is not None and args.workers < 1:
         raise InputError(f"workers must be at least 1, got {args.workers}")
+    if args.methods_file:
+        add_file(args.methods_file)
     profile = get_profile(args.profile)
     named = read_file(args)
     if args.data is None:
@@ -133,14 +139,16 @@ def _run_grid(args: Arguments, display: Callable[[str, int], Any]) -> int:
     prepare(args.results)
     num_workers = processes.default_number() if args.workers is None else args.workers
     with display("cells", len(planned)) as shown:
-        failures = grid.run(planned, args.profile, args.results, shown, num_workers, args.keep)
+        failures = grid.run(
+            planned, args.profile, args.results, shown, num_workers, args.keep, args.rerun
+        )
     folder = args.results / sources[0] / args.profile
     if (folder / "scores.csv").exists() and not args.json_lines:
         results = scores.read(folder)
         # Earlier runs may have more cells in the table, and others in place of those that failed.
         asked = {folder_of(cell, args.results).name for cell in planned}
         entries = {name: entry for name, entry in ALGORITHMS.items() if name in algorithms}
-        columns = {n: scores.Column(e.title, e.style, e.told) for n, e in entries.items()}
+        columns = {n: scores.Column(e.title, e.style, e.told, e.paper) for n, e in entries.items()}
         summary = results.summary[results.summary["cell_hash"].isin(asked)]
         print()
         print_scores(dataclasses.replace(results, summary=summary, columns=columns))

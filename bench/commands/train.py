@@ -13,6 +13,7 @@ from bench.commands.options import (
     Chosen,
     Count,
     Flag,
+    MethodsFile,
     Name,
     Seeds,
     Share,
@@ -53,6 +54,9 @@ class Arguments(OwnTasks):
     """evaluations, spread evenly over the steps; the profile's by default"""
     num_episodes: Count = None
     """episodes per seed in each evaluation; the profile's by default"""
+    rerun: Flag = False
+    """train again what other code than today's has made, for one who edits the method"""
+    methods_file: MethodsFile = None
     results: Path = LOCAL
     """root of your results"""
 
@@ -69,11 +73,13 @@ def run(arguments: list[str]) -> int:
         raise
 
     from algos import settings
-    from algos.registry import ALGORITHMS
+    from algos.registry import ALGORITHMS, add_file
     from bench.run.plan import plan
     from bench.run.profiles import get_profile
     from envs.sources.registry import resolve
 
+    if first.methods_file:
+        add_file(first.methods_file)
     if first.task in ALGORITHMS:
         raise InputError(f"the algorithm comes first: {prog} {first.task} {first.algorithm}")
     read_file(first)
@@ -111,17 +117,19 @@ def run(arguments: list[str]) -> int:
         version=version,
         insist=run.insist,
     )
-    return run_one(planned, run.results)
+    return run_one(planned, run.results, run.rerun)
 
 
 def _settings_text(algorithm: str, family: str, profile: str, published: Any, default: Any) -> str:
     """Says which of a method's settings are the published ones, and which the profile's."""
+    from algos.registry import get_algorithm
+
     changed = [
         option(field.name, getattr(published, field.name))
         for field in dataclasses.fields(published)
         if getattr(published, field.name) != getattr(default, field.name)
     ]
-    file = f"{type(published).__module__.replace('.', '/')}.py"
+    file = get_algorithm(algorithm).file
     text = f"Settings of {algorithm} in {family}."
     if not changed:
         return f"{text} The defaults are the published ones; {file} says by whom."

@@ -19,8 +19,15 @@ from envs.errors import InputError
 from envs.scores import normalized_score
 from envs.tasks import OWN, TASKS, Task
 
-_TITLES = ("the logs", "their best tenth", "mean action", "no action", "random actions")
-BASELINES = dict(zip(store.BASELINES, _TITLES, strict=True))
+# Keys of an audit's ``baselines`` and their titles, the data's own first; the rest is played.
+BASELINES = {
+    "logs": "the logs",
+    "best_tenth": "their best tenth",
+    "mean_action": "mean action",
+    "no_action": "no action",
+    "random": "random actions",
+}
+PLAYED = ("mean_action", "no_action", "random")
 HIGH = 50.0  # half of the scale: from here on most of a good score may need no learning
 
 _LARGEST = 1e30  # whole numbers of any length are JSON; no sum of rewards comes near it
@@ -107,7 +114,7 @@ def remarks(audit: Audit, task: Task) -> list[str]:
             "action to another. Offline RL does not apply, and its scores decide nothing."
         )
         return [f"{task.name}: {line}"]
-    played = {name: score for name, score in scores(audit, task).items() if name in store.PLAYED}
+    played = {name: score for name, score in scores(audit, task).items() if name in PLAYED}
     highest = max(played, key=lambda name: played[name], default="")
     if highest and played[highest] > HIGH:
         line = (
@@ -189,7 +196,7 @@ def propose(audit: Audit, task: Task) -> Proposal | str:
     baselines = audit["baselines"]
     returns = {name: baseline["return"] for name, baseline in baselines.items()}
     zero, low, high = "random", returns["random"], returns["best_tenth"]
-    best = max(store.PLAYED, key=lambda name: returns[name])
+    best = max(PLAYED, key=lambda name: returns[name])
     if constant_reward(audit) is not None:
         return "the rewards of the logs never vary"
     if returns[best] >= high:

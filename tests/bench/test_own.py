@@ -471,7 +471,7 @@ def test_references_are_proposed_for_data_without_a_row(row, tmp_path, capsys):
     found = json.loads(capsys.readouterr().out)
     references = found["references"]
     baseline = found["baselines"]
-    best = max(store.PLAYED, key=lambda name: baseline[name]["return"])
+    best = max(audits.PLAYED, key=lambda name: baseline[name]["return"])
     assert references["low"] == pytest.approx(baseline[best]["return"], rel=1e-3)
     assert references["high"] == pytest.approx(found["returns"]["100%"], rel=1e-3)
     assert found["scores"]["100%"] == pytest.approx(100.0, abs=0.5)

@@ -4,7 +4,10 @@ import re
 import tomllib
 from pathlib import Path
 
+import pytest
+
 from algos.registry import TABLE1
+from bench import cli
 from tests.helpers import reference
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -63,3 +66,24 @@ def test_the_changelog_dates_the_version_of_the_package():
 def test_every_column_of_the_table_has_a_page():
     pages = {path.stem for path in (ROOT / "docs" / "methods").glob("*.md")} - {"index"}
     assert pages == {entry.make.__module__.rpartition(".")[2] for entry in TABLE1.values()}
+
+
+def commands():
+    """Each ``rl-or-bc`` command in a block of shell of the documents."""
+    for document in DOCUMENTS:
+        for block in re.findall(r"```(?:ba)?sh\n(.*?)```", document.read_text(), re.DOTALL):
+            for line in re.findall(r"^(?:\.venv/bin/)?rl-or-bc (.*)", block, re.MULTILINE):
+                yield tuple(line.partition("#")[0].split())
+
+
+@pytest.mark.parametrize("words", sorted(set(commands())), ids=" ".join)
+def test_commands_of_the_documents_have_the_options_that_they_use(words, capsys):
+    options = [word for word in words if word.startswith("--")]
+    # The settings of a method are listed where its name and its task's are known.
+    known = 1 if "--methods-file" in words else 3
+    name = words[: {"train": known, "data": 2}.get(words[0], 1)]
+    with pytest.raises(SystemExit) as ended:
+        cli.main([*name, "--help"])
+    assert ended.value.code == 0
+    listed = re.findall(r"--[a-z][a-z-]*", capsys.readouterr().out)
+    assert set(options) <= set(listed)

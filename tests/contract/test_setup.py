@@ -95,7 +95,7 @@ def test_a_lock_that_installs_is_all_that_is_installed(run_setup):
     assert outcome.errors == []
     assert outcome.calls == [
         "install --require-hashes -r requirements.lock",
-        "install --no-deps -e .",
+        "install --no-deps --no-build-isolation -e .",
     ]
 
 
