@@ -49,7 +49,7 @@ def test_every_interval_that_is_printed_has_its_estimate_in_it(folder):
             rows = part(found, family, matrices)["rows"]
             cells += [cell for row in rows for cell in row["cells"] if cell]
         for matrix in matrices.values():
-            line = figures.profile(plots.Look("red", ""), matrix)
+            line = figures.profile("iql", plots.Look("red", ""), matrix)
             assert ((line.low <= line.y) & (line.y <= line.high)).all()
     assert len(cells) > 200
     assert [c for c in cells if not contains(c["interval"], c.get("value", c.get("mean")))] == []
