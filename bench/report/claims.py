@@ -386,6 +386,7 @@ def texts(results: Results) -> list[dict[str, str]]:
         value, low, high = stats.rounded(np.array([finding.value, finding.low, finding.high]))
         rows.append(
             {
+                "task": finding.task,
                 "claim": finding.claim,
                 "family": layout.with_note(finding.family, finding.family),
                 "measured": finding.measured,

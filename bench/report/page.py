@@ -70,7 +70,8 @@ def render(results: Results) -> str:
     drawn = figures.figures(results, lines)
     pictures = {name: _inline(name, figure) for name, figure in drawn.items() if _in_page(name)}
     folder = results.folder
-    verdicts = claims.texts(results)
+    # Those on own data stand with the task that they are about.
+    verdicts = [row for row in claims.texts(results) if not row["task"]]
     in_post = any(TASKS[task].in_post for task in results.summary["task"])
     tracks = [task for task in _TRACKS if task in results.panels]
     own_sections = own.sections(results)
@@ -317,14 +318,15 @@ def _details(results: Results, name: str, compared: pd.DataFrame) -> list[Any]:
     part = lambda key: value if isinstance(value := facts.get(key), dict) else {}
     dataset = part("dataset") | {"source": facts["settings"]["source"]}
     run = {key: facts[key] for key in ("environment", "device", "commit") if key in facts}
-    again = {"command": _command(results, facts)}
+    head = {"folder": f"{task}/{algorithm}/{facts['hash']}"}
+    head |= {"run it again": _command(results, facts)}
     return [
-        [f"{task}, {facts['title']}", [["folder", f"{task}/{algorithm}/{facts['hash']}"]]],
+        [f"{task}, {facts['title']}", _texts(head)],
         ["Scores", scores],
         *([["Published", printed]] if printed else []),
         ["Data", _texts(dataset)],
         ["Settings", _texts(facts["settings"] | part("config"))],
-        ["Run", _texts(again | run | part("versions"))],
+        ["Run", _texts(run | part("versions"))],
     ]
 
 

@@ -154,7 +154,7 @@ def test_a_cells_origin_and_statistics_are_in_the_page_and_cannot_end_its_script
     sections = {heading: dict(pairs) for heading, pairs in details["hopper-medium/iql"]}
     assert sections["Data"]["dataset id"] == "a</script><b>"
     assert sections["Run"]["commit"] == "c0ffee"
-    assert sections["Run"]["command"] == (
+    assert sections["hopper-medium, IQL"]["run it again"] == (
         "rl-or-bc train iql hopper-medium --profile quick --source regenerated --scale 0.1 "
         "--num-seeds 3 --num-episodes 1"
     )

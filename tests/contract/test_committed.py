@@ -105,6 +105,22 @@ def test_the_policies_take_less_than_ten_megabytes():
     assert sum(path.stat().st_size for path in files) < 10e6
 
 
+def test_the_results_in_git_take_less_than_six_megabytes():
+    ignored = (ROOT / ".gitignore").read_text().splitlines()
+    assert {"report.html", "results/runs/", "results/local/", ".lock"} <= set(ignored)
+    folders = [ROOT / "results" / name for name in ("runs", "local")]
+    files = [
+        path
+        for path in (ROOT / "results").rglob("*")
+        if path.is_file()
+        and path.name not in ("report.html", ".lock")
+        and not any(path.is_relative_to(folder) for folder in folders)
+    ]
+    assert ROOT / "results" / "FINDINGS.md" in files
+    assert not [path for path in files if path.suffix in (".html", ".png")]
+    assert sum(path.stat().st_size for path in files) < 6e6
+
+
 def test_documents_name_tests_that_are_there():
     for document in ("README.md", "CONTRIBUTING.md", "tests/hostile/INPUTS.md"):
         named = re.findall(r"\btest_\w+\.py\b", (ROOT / document).read_text())
