@@ -1,71 +1,29 @@
-"""The grid: cells = tasks x algorithms; skip what is done, run the rest, report what failed."""
+"""The grid: plan cells, launch those that are not done, publish all of them."""
 
 from __future__ import annotations
 
 import contextlib
 import traceback
-from collections.abc import Generator, Sequence
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from algos.registry import ALGORITHMS, get_algorithm
+from algos.registry import ALGORITHMS
 from bench import store
 from bench.display import Display
-from bench.interrupt import Asked, asked_to_stop
-from bench.launch import processes
+from bench.interrupt import asked_to_stop
+from bench.launch import here, processes
+from bench.launch.launcher import Launcher
 from bench.report import artifacts, formats, stats
 from bench.run import cell as cells
-from bench.run.cell import Cell, Settings
-from bench.run.profiles import Profile
+from bench.run.plan import Cell, folder_of
 from envs import files
 from envs.errors import InputError
-from envs.sources.registry import choose_scale
 from envs.tasks import TASKS, Task
 
-
-def plan(task: Task, algorithm: str, profile: Profile, source: str, **overrides: Any) -> Cell:
-    """The cell of ``task`` and ``algorithm`` as ``profile`` has it.
-
-    Args:
-        task: the row.
-        algorithm: the column.
-        profile: sizes.
-        source: where the data come from.
-        overrides: ``config`` (a whole Config), ``num_seeds``, ``num_evaluations``,
-            ``num_episodes``, ``scale``, each in place of the profile's unless None; ``version``
-            and ``insist`` of the cell.
-    """
-    given = {key: value for key, value in overrides.items() if value is not None}
-    size = profile.sizes[task.family]
-    published = get_algorithm(algorithm).config(task.family)
-    config = given["config"] if "config" in given else size.resize(published)
-    num_evaluations = given.get("num_evaluations", size.num_evaluations)
-    if num_evaluations < 1:
-        raise InputError(f"num_evaluations must be at least 1, got {num_evaluations}")
-    if config.num_steps % num_evaluations:
-        raise InputError(
-            f"num_steps {config.num_steps} is not divisible by num_evaluations {num_evaluations}"
-        )
-    num_seeds = given.get("num_seeds", profile.num_seeds)
-    if num_seeds < 1:
-        raise InputError(f"num_seeds must be at least 1, got {num_seeds}")
-    return Cell(
-        task=task,
-        algorithm=algorithm,
-        config=config,
-        settings=Settings(
-            source=source,
-            scale=choose_scale(source, given.get("scale"), size.scale),
-            seeds=tuple(range(num_seeds)),
-            eval_interval=config.num_steps // num_evaluations,
-            num_episodes=given.get("num_episodes", size.num_episodes),
-        ),
-        version=given.get("version"),
-        insist=given.get("insist", False),
-    )
+LAUNCHERS: dict[str, Launcher] = {"here": here.run, "processes": processes.run}
 
 
 def run(
@@ -75,6 +33,7 @@ def run(
     display: Display,
     num_workers: int = 1,
     keep: bool = False,
+    rerun: bool = False,
 ) -> list[str]:
     """Run every cell that is not done and publish the tables.
 
@@ -88,6 +47,7 @@ def run(
         display: is told how it goes.
         num_workers: cells that run at a time; 1 runs them in this process.
         keep: leave out cells that the table has, of the same settings, data and versions.
+        rerun: run again what other code than today's has made of these cells.
 
     Returns:
         one line per failed cell.
@@ -104,13 +64,19 @@ def run(
         display.started(cell.name)
         display.finished(cell.name, "in the table")
     planned = [cell for cell in planned if cell not in kept]
+    for cell in planned if rerun else ():
+        cells.forget_other_code(cell, results_folder, display.note)
     num_workers = min(num_workers, len(planned))
     try:
         with asked_to_stop() as asked, contextlib.ExitStack() as stack:
-            if num_workers <= 1:
-                outcomes = _one_by_one(planned, results_folder, display, asked)
-            else:
-                outcomes = processes.run(planned, results_folder, display, num_workers, asked)
+            launch = LAUNCHERS["processes" if num_workers > 1 else "here"]
+            outcomes = launch(
+                planned,
+                display,
+                results_folder=results_folder,
+                asked=asked,
+                num_workers=num_workers,
+            )
             stack.callback(outcomes.close)  # workers end before the tables are written
             for cell, outcome in outcomes:
                 if isinstance(outcome, InputError):
@@ -121,11 +87,12 @@ def run(
                     failures.append(_record_failure(cell, results_folder, outcome))
                     display.failed(cell.name, failures[-1])
                     continue
-                cell_rows, facts = cells.read(outcome)
+                seeds = cell.settings.seeds
+                cell_rows, facts = cells.read(outcome, seeds)
                 rows.append(cell_rows)
-                tracks += [cells.read_tracks(outcome)] if cell.task.is_maze else []
+                tracks += [cells.read_tracks(outcome, seeds)] if cell.task.is_maze else []
                 provenance[cell.name] = facts
-                if facts.get("code", cells.code_digest()) != cells.code_digest():
+                if not cells.is_of_todays_code(outcome, seeds):
                     stale.append(outcome)
                 display.finished(cell.name, summary_text(cell.task, cell_rows))
     finally:
@@ -136,42 +103,23 @@ def run(
                 publish(pd.concat(rows), provenance, folder, pd.concat(tracks) if tracks else None)
     if stale:
         display.note(
-            f"{len(stale)} cells were finished by other code than today's, and stay as they are; "
-            f"to run one again, delete its folder, such as {stale[0]}"
+            f"cells of other code than today's: {len(stale)}, such as {stale[0]}; they stay as "
+            "they are, and --rerun trains them again"
         )
     return failures
 
 
 def _published(planned: Sequence[Cell], folder: Path, results_folder: Path) -> list[Cell]:
-    """Those of ``planned`` whose rows are in the table of ``folder``."""
+    """Those of ``planned`` whose rows, of all their seeds, are in the table of ``folder``."""
     path = folder / "provenance.json"
     known = store.read_provenance(path) if path.exists() else {}
     return [
         cell
         for cell in planned
         if cell.name in known
-        and known[cell.name]["hash"] == cells.folder_of(cell, results_folder).name
+        and known[cell.name]["hash"] == folder_of(cell, results_folder).name
+        and set(cell.settings.seeds) <= set(known[cell.name]["settings"]["seeds"])
     ]
-
-
-def _one_by_one(
-    planned: Sequence[Cell], results_folder: Path, display: Display, asked: Asked
-) -> Generator[tuple[Cell, Path | Exception], None, None]:
-    for cell in planned:
-        display.started(cell.name)
-        try:
-            folder = cells.run(
-                cell,
-                results_folder,
-                asked=asked,
-                progress=partial(display.progress, cell.name),
-                scored=partial(display.scored, cell.name),
-                report=display.note,
-            )
-        except Exception as error:
-            yield cell, error
-        else:
-            yield cell, folder
 
 
 def publish(
@@ -194,7 +142,7 @@ def summary_text(task: Task, rows: pd.DataFrame) -> str:
 
 
 def _record_failure(cell: Cell, results_folder: Path, error: Exception) -> str:
-    folder = cells.folder_of(cell, results_folder)
+    folder = cells.failed_in(cell, results_folder)
     files.write_text(folder / "FAILED", "".join(traceback.format_exception(error)))
     reason = str(error).strip().splitlines() or [type(error).__name__]
     return f"{cell.name} failed: {reason[0][:500]} (traceback: {folder / 'FAILED'})"

@@ -19,6 +19,7 @@ import pandas as pd
 from bench.places import LOCAL
 from envs.errors import InputError
 from envs.files import Report, locked, open_regular, read_json, write_json, write_text
+from envs.tasks import recall
 
 # With pyarrow pandas would keep text in Arrow's form, which refuses half a surrogate pair.
 pd.set_option("mode.string_storage", "python")
@@ -181,7 +182,7 @@ def read_tracks(path: Path) -> pd.DataFrame:
 
 
 def read_provenance(path: Path) -> dict[str, Any]:
-    """Where the rows of each cell, ``task/algorithm``, come from.
+    """Where the rows of each cell, ``task/algorithm``, come from; their tasks are known then.
 
     Raises:
         InputError: not JSON, or not what ``write_provenance`` writes.
@@ -202,6 +203,7 @@ def read_provenance(path: Path) -> dict[str, Any]:
             raise InputError(f"{path} has another cell's provenance for {name!r}; {fix}")
         if not _is_sound(facts.get("dataset_provenance", {})):
             raise InputError(f"{path} has no sound dataset_provenance for {name!r}; {fix}")
+        recall(facts["task"])
     return provenance
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench import devices, terminal
 from bench.commands.data import have_data
@@ -14,20 +14,29 @@ from bench.commands.options import (
     Chosen,
     Count,
     Flag,
+    Folder,
+    MethodsFile,
     Name,
     Names,
+    Seeds,
     Source,
+    seeds_in,
 )
+from bench.commands.own import OwnTasks, add, read_file, refuse_reference
 from bench.commands.showing import (
     fail,
     print_scores,
 )
 from bench.places import LOCAL
 from envs.errors import InputError
+from envs.text import for_terminal
+
+if TYPE_CHECKING:
+    from bench.run.plan import Cell
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Arguments:
+class Arguments(OwnTasks):
     """Run tasks x algorithms and write the table."""
 
     profile: Chosen = "quick"
@@ -36,19 +45,29 @@ class Arguments:
     """which tasks; all of them by default"""
     algorithms: Names = None
     """which algorithms; the columns of Table 1 by default"""
+    data: Name = None
+    """a Minari dataset of your own, such as me/logs-v0, which --environment scores"""
     source: Source = None
     environment: Name = None
-    """gymnasium's version of locomotion, v4 or v5; that of the data by default"""
+    """gymnasium's version of locomotion, v4 or v5; that of the data by default. With --data the
+    environment to score in, such as Pendulum-v1 or my_package:Reach-v0"""
     insist: Flag = False
     """use data that are not the published ones, or in another environment; the table says so"""
     num_seeds: Count = None
     """seeds 0, 1, ... of each cell; the profile's by default"""
+    seeds: Seeds = None
+    """these seeds, such as 10-12 or 0 5 7-9, in place of 0, 1, ...; finished ones are kept"""
+    methods_file: MethodsFile = None
     results: Path = LOCAL
     """root of your results"""
     workers: Count = None
     """cells at a time; one for each processor by default, on an accelerator 1"""
     keep: Flag = False
     """leave out cells that the table has already, of the same settings and data"""
+    rerun: Flag = False
+    """train again what other code than today's has made, for one who edits a method"""
+    plan: Folder = None
+    """run nothing, but write each cell as PATH/<number>.json, from 0, for: rl-or-bc cell FILE"""
     json_lines: Flag = False
     """print what happens as one JSON object a line, and nothing else"""
 
@@ -64,20 +83,31 @@ def run(args: Arguments) -> int:
 
 
 def _run_grid(args: Arguments, display: Callable[[str, int], Any]) -> int:
-    from algos.registry import ALGORITHMS, TABLE1, get_algorithm
+    from algos.registry import ALGORITHMS, TABLE1, add_file, get_algorithm
     from bench import grid
     from bench.launch import processes
     from bench.report import scores
-    from bench.run.cell import folder_of
+    from bench.run.plan import folder_of, plan
     from bench.run.profiles import get_profile
     from envs.sources.registry import DEFAULT_SOURCE, get_source, resolve
 
     if args.workers is not None and args.workers < 1:
         raise InputError(f"workers must be at least 1, got {args.workers}")
+    if args.methods_file:
+        add_file(args.methods_file)
     profile = get_profile(args.profile)
-    names = args.tasks or get_source(args.source or DEFAULT_SOURCE).tasks
+    named = read_file(args)
+    if args.data is None:
+        refuse_reference(args)
+        names = args.tasks or named or get_source(args.source or DEFAULT_SOURCE).tasks
+        version = args.environment
+    else:
+        names = [*(args.tasks or named), add(args.data, args.environment, args).name]
+        version = None
     if not names:
-        raise InputError("there are no tasks of your own yet; CONTRIBUTING.md says how to add one")
+        raise InputError(
+            "name data of your own by --data or --tasks-file; CONTRIBUTING.md says how"
+        )
     resolved = list(dict.fromkeys(resolve(name, args.source) for name in names))
     sources = sorted({source for _, source in resolved})
     if len(sources) > 1:
@@ -86,18 +116,21 @@ def _run_grid(args: Arguments, display: Callable[[str, int], Any]) -> int:
     for name in algorithms:
         get_algorithm(name)
     planned = [
-        grid.plan(
+        plan(
             task,
             algorithm,
             profile,
             sources[0],
+            seeds=seeds_in(args.seeds),
             num_seeds=args.num_seeds,
-            version=args.environment,
+            version=version,
             insist=args.insist,
         )
         for task, _ in resolved
         for algorithm in algorithms
     ]
+    if args.plan is not None:
+        return write_plan(planned, args.plan)
     devices.describe()
     missing = have_data(planned, display)
     planned = [cell for cell in planned if cell.task.name not in missing]
@@ -106,7 +139,9 @@ def _run_grid(args: Arguments, display: Callable[[str, int], Any]) -> int:
     prepare(args.results)
     num_workers = processes.default_number() if args.workers is None else args.workers
     with display("cells", len(planned)) as shown:
-        failures = grid.run(planned, args.profile, args.results, shown, num_workers, args.keep)
+        failures = grid.run(
+            planned, args.profile, args.results, shown, num_workers, args.keep, args.rerun
+        )
     folder = args.results / sources[0] / args.profile
     if (folder / "scores.csv").exists() and not args.json_lines:
         results = scores.read(folder)
@@ -118,6 +153,24 @@ def _run_grid(args: Arguments, display: Callable[[str, int], Any]) -> int:
         print()
         print_scores(dataclasses.replace(results, summary=summary, columns=columns))
     return fail([*missing.values(), *failures])
+
+
+def write_plan(planned: Sequence[Cell], folder: Path) -> int:
+    """Write each cell to a file that ``rl-or-bc cell`` takes.
+
+    Raises:
+        InputError: files of another plan are there, whose cells would be run with these.
+    """
+    from bench.run.plan import to_json
+    from envs.files import write_json
+
+    if next(folder.glob("*.json"), None):
+        raise InputError(f"{folder} has a plan already; name another folder or remove it")
+    for number, cell in enumerate(planned):
+        write_json(folder / f"{number}.json", to_json(cell))
+    print(for_terminal(f"{len(planned)} cells: {folder}/0.json to {len(planned) - 1}.json"))
+    print("each runs by rl-or-bc cell FILE; the same grid without --plan then makes the table")
+    return 0
 
 
 def prepare(results_folder: Path) -> None:

@@ -23,8 +23,15 @@ Names = Annotated[
 ]
 Name = Annotated[str | None, tyro.conf.arg(metavar="NAME", help_behavior_hint="")]
 Count = Annotated[int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="")]
+Seeds = Annotated[
+    tuple[str, ...] | None, tyro.conf.arg(metavar="SEED [SEED ...]", help_behavior_hint="")
+]
 Share = Annotated[float | None, tyro.conf.arg(metavar="FLOAT", help_behavior_hint="")]
 Folder = Annotated[Path | None, tyro.conf.arg(metavar="PATH", help_behavior_hint="")]
+MethodsFile = Annotated[
+    Path | None,
+    tyro.conf.arg(metavar="PATH", help_behavior_hint="", help="file with methods of your own"),
+]
 Chosen = Annotated[str, tyro.conf.arg(metavar="NAME")]
 Flag = Annotated[tyro.conf.FlagCreatePairsOff[bool], tyro.conf.arg(help_behavior_hint="")]
 Source = Annotated[
@@ -35,6 +42,17 @@ Source = Annotated[
         help="regenerated (the default), d4rl, d4rl-qlearning, minari, minari-goal or own",
     ),
 ]
+
+
+def seeds_in(words: Sequence[str] | None) -> tuple[int, ...] | None:
+    """The seeds that the words of ``--seeds`` name; None where it was left out.
+
+    Raises:
+        InputError: a word that is neither a number nor a range.
+    """
+    from bench.run.groups import parse as parse_seeds
+
+    return None if words is None else parse_seeds(words)
 
 
 def parse(kind: Any, arguments: Sequence[str], prog: str) -> Any:

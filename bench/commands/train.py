@@ -3,57 +3,60 @@
 from __future__ import annotations
 
 import dataclasses
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
 
-from bench import devices
-from bench.commands.data import have_data
-from bench.commands.grid import prepare
+from bench.commands.cell import run_one
 from bench.commands.options import (
     Chosen,
     Count,
     Flag,
+    MethodsFile,
     Name,
+    Seeds,
     Share,
     Source,
     option,
     parse,
     parse_known,
+    seeds_in,
 )
-from bench.commands.showing import (
-    fail,
-)
+from bench.commands.own import OwnTasks, add, is_dataset, read_file, refuse_reference
 from bench.places import LOCAL
 from envs.errors import InputError
-from envs.text import for_terminal
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Arguments:
+class Arguments(OwnTasks):
     """Train and evaluate one algorithm on one task."""
 
     algorithm: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="ALGORITHM")]
     """see: rl-or-bc list algorithms"""
     task: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="TASK")]
-    """see: rl-or-bc list tasks"""
+    """see: rl-or-bc list tasks; or a Minari dataset of your own, such as me/logs-v0"""
     profile: Chosen = "quick"
     """size of the run"""
     source: Source = None
     environment: Name = None
-    """gymnasium's version of locomotion, v4 or v5; that of the data by default"""
+    """gymnasium's version of locomotion, v4 or v5; that of the data by default. For a dataset of
+    your own, the environment to score in, such as Pendulum-v1 or my_package:Reach-v0"""
     insist: Flag = False
     """use data that are not the published ones, or in another environment; the table says so"""
     scale: Share = None
     """share of D4RL's rows; the profile's by default"""
     num_seeds: Count = None
-    """seeds 0, 1, ... side by side; the profile's by default"""
+    """seeds 0, 1, ...; the profile's by default"""
+    seeds: Seeds = None
+    """these seeds, such as 10-12 or 0 5 7-9, in place of 0, 1, ...; finished ones are kept"""
     num_evaluations: Count = None
     """evaluations, spread evenly over the steps; the profile's by default"""
     num_episodes: Count = None
     """episodes per seed in each evaluation; the profile's by default"""
+    rerun: Flag = False
+    """train again what other code than today's has made, for one who edits the method"""
+    methods_file: MethodsFile = None
     results: Path = LOCAL
     """root of your results"""
 
@@ -69,20 +72,27 @@ def run(arguments: list[str]) -> int:
             parse(Arguments, ["--help"], prog)
         raise
 
-    from algos.registry import ALGORITHMS, get_algorithm
-    from bench import grid
-    from bench.display import Bars
-    from bench.interrupt import asked_to_stop
-    from bench.run import cell
+    from algos import settings
+    from algos.registry import ALGORITHMS, add_file
+    from bench.run.plan import plan
     from bench.run.profiles import get_profile
     from envs.sources.registry import resolve
 
+    if first.methods_file:
+        add_file(first.methods_file)
     if first.task in ALGORITHMS:
         raise InputError(f"the algorithm comes first: {prog} {first.task} {first.algorithm}")
-    task, source = resolve(first.task, first.source)
+    read_file(first)
+    if is_dataset(first.task, first.environment):
+        name, version = add(first.task, first.environment, first).name, None
+    else:
+        refuse_reference(first)
+        name, version = first.task, first.environment
+    task, source = resolve(name, first.source)
     profile = get_profile(first.profile)
-    published = get_algorithm(first.algorithm).config(task.family)
-    default = profile.sizes[task.family].resize(published)
+    published = settings.resolve(first.algorithm, task.family, task=task.name).config
+    size = profile.sizes[task.family]
+    default = settings.resolve(first.algorithm, task.family, size, task.name).config
     # The method's type is known only now, so the options are put together here.
     text = _settings_text(first.algorithm, task.family, first.profile, published, default)
     annotated: Any = Annotated
@@ -93,46 +103,33 @@ def run(arguments: list[str]) -> int:
     both.__doc__ = Arguments.__doc__
     # tyro's help leaves out the arguments that were given.
     run = parse(both, ["--help"] if asks_help else arguments, prog)
-    planned = grid.plan(
+    planned = plan(
         task,
         run.algorithm,
         profile,
         source,
         config=run.config,
         scale=run.scale,
+        seeds=seeds_in(run.seeds),
         num_seeds=run.num_seeds,
         num_evaluations=run.num_evaluations,
         num_episodes=run.num_episodes,
-        version=run.environment,
+        version=version,
         insist=run.insist,
     )
-    devices.describe()
-    if missing := have_data([planned], Bars):
-        return fail(missing.values())
-    prepare(run.results)
-    with Bars("cells", 1) as bars, asked_to_stop() as asked:
-        bars.started(planned.name)
-        folder = cell.run(
-            planned,
-            run.results,
-            asked=asked,
-            progress=partial(bars.progress, planned.name),
-            scored=partial(bars.scored, planned.name),
-            report=bars.note,
-        )
-        bars.finished(planned.name, grid.summary_text(task, cell.read(folder)[0]))
-    print(for_terminal(f"raw returns and provenance: {folder}"))
-    return 0
+    return run_one(planned, run.results, run.rerun)
 
 
 def _settings_text(algorithm: str, family: str, profile: str, published: Any, default: Any) -> str:
     """Says which of a method's settings are the published ones, and which the profile's."""
+    from algos.registry import get_algorithm
+
     changed = [
         option(field.name, getattr(published, field.name))
         for field in dataclasses.fields(published)
         if getattr(published, field.name) != getattr(default, field.name)
     ]
-    file = f"{type(published).__module__.replace('.', '/')}.py"
+    file = get_algorithm(algorithm).file
     text = f"Settings of {algorithm} in {family}."
     if not changed:
         return f"{text} The defaults are the published ones; {file} says by whom."

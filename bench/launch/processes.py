@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from multiprocessing.connection import Connection
@@ -23,9 +23,10 @@ import numpy as np
 
 from bench.display import Display
 from bench.interrupt import Asked
+from bench.launch.launcher import Outcomes
 from bench.launch.pool import SPAWN, Flag, passed_on, settle, side_by_side
 from bench.run import cell as cells
-from bench.run.cell import Cell
+from bench.run.plan import Cell
 from bench.run.programs import keep_compiled_programs
 from envs.worlds.simulate import num_processors
 
@@ -50,25 +51,15 @@ def default_number() -> int:
 
 def run(
     planned: Sequence[Cell],
-    results_folder: Path,
     display: Display,
-    num_workers: int,
+    *,
+    results_folder: Path,
     asked: Asked,
-) -> Generator[tuple[Cell, Path | Exception], None, None]:
-    """Run cells on ``num_workers`` processes, and yield each as it ends.
+    num_workers: int,
+) -> Outcomes:
+    """Run cells on ``num_workers`` processes; see `bench.launch.launcher.Launcher`.
 
-    Args:
-        planned: the cells. A worker takes those of one task one after the other.
-        results_folder: root of all results.
-        display: is told how it goes.
-        num_workers: processes.
-        asked: whether to stop; running cells are then checkpointed.
-
-    Yields:
-        a cell, with its finished folder or with what went wrong.
-
-    Raises:
-        bench.run.cell.Interrupted: ``asked`` said so; no cell is running any more.
+    A worker takes the cells of one task one after the other.
     """
     with passed_on(display, asked) as (events, stopping):
         yield from _run_all(planned, results_folder, display, num_workers, stopping, events)
@@ -81,7 +72,7 @@ def _run_all(
     num_workers: int,
     asked: Asked,
     events: Connection,
-) -> Generator[tuple[Cell, Path | Exception], None, None]:
+) -> Outcomes:
     stop = Flag()
     processors = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [0]
     shares = [share.tolist() for share in np.array_split(processors, num_workers)]

@@ -29,7 +29,7 @@ from bench.report.scores import Column, Panel
 from bench.report.text import escape_html
 from envs.spaces import Array
 from envs.text import printable
-from envs.worlds.maze import CELL_SIZE, MAPS, Waypoints, cell_to_xy, find_cells
+from envs.worlds.maps import CELL_SIZE, MAPS, Waypoints, cell_to_xy, find_cells
 
 INK, FAINT, GRID = "#1f2937", "#5b6472", "#e3e7ed"
 SIDES = {"imitation": "#0369a1", "offline RL": "#ea580c"}

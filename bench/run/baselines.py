@@ -2,7 +2,7 @@
 
 Policies that look at nothing are played: one action throughout (the mean of the data's actions, or
 none, which is 0 in the environment's own units) and uniformly random ones. What they get is kept
-with the audit; ``bench.report.audits`` reads it.
+with the audit; ``bench.report.audits`` puts it beside scores.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from bench.report import audits
 from bench.run.evaluate import evaluate, naming
 from bench.run.train import Program
 from envs.dataset import Dataset
-from envs.sources.registry import Provenance, audit
+from envs.sources.reader import Provenance
+from envs.sources.registry import audit
 from envs.spaces import Array
 from envs.tasks import OWN, Task
 from envs.worlds.gymnasium_lanes import GymnasiumLanes

@@ -1,29 +1,29 @@
-"""One cell of the grid: one method on one task, all seeds side by side, resumable.
+"""One cell of the grid: one method on one task, resumable.
 
-A cell's folder holds, under ``<results>/runs/<source>/<task>/<algorithm>/<hash>/``:
+A cell's folder is ``<results>/runs/<source>/<task>/<algorithm>/<hash>/``. It has a folder for each
+group of seeds that were trained side by side, such as ``seeds-0-2``; see ``bench.run.groups``. In a
+group's folder are:
 
 - ``config.json``: everything that decides its numbers, and where they were made;
+- ``code.json``: the files that make them, see ``bench.run.code``;
 - ``audit.json``: what ``bench.run.baselines.audited`` says of the data it learned from;
 - ``evals.csv``: seed, step, episode, return, length: one row per episode played, raw;
 - ``train.csv``: seed, step, metric, value: means over a chunk of steps;
 - ``tracks.csv``: seed, episode, step, x, y: in mazes, where a few of the last episodes went;
-- ``checkpoint/``: the newest states, gone once the cell is done;
+- ``checkpoint/``: the newest states, gone once the group is done;
+- ``policy/`` and ``cell.json``: what was learned, see ``bench.run.policy``;
 - ``good/``: the checkpoint before a seed was lost to a loss that is not finite;
-- ``DONE``: written last; a cell without it is not in any table.
+- ``DONE``: written last; seeds of a group without it are in no table.
 """
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
-import functools
-import hashlib
-import json
 import math
-import subprocess
 import time
-from collections.abc import Callable
-from importlib.metadata import version
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,32 +36,19 @@ from algos.registry import get_algorithm
 from algos.views import statistics
 from bench import store
 from bench.interrupt import Asked
-from bench.run import baselines, checkpoint, records
-from bench.run.evaluate import describe, episode_seeds, evaluate, naming
-from bench.run.train import INIT, TRAIN, Program, build, chunk_steps, replicated_sharding, stream
+from bench.run import checkpoint, code, groups, policy, provenance, records
+from bench.run.data import audit_once, load_once, make_lanes
+from bench.run.evaluate import evaluate, naming
+from bench.run.placement import chunk_steps, replicated_sharding
+from bench.run.plan import Cell, folder_of
+from bench.run.train import INIT, TRAIN, Program, build, stream
 from envs import files
 from envs.dataset import Dataset
 from envs.environment import Environment
-from envs.errors import Fault, InputError
+from envs.errors import Fault
 from envs.scores import normalized_score
-from envs.sources.registry import environment, load, provenance, require_trust
+from envs.sources.registry import require_trust
 from envs.spaces import Array
-from envs.tasks import Task, World
-
-# Packages whose version can change a number.
-PACKAGES = ("jax", "jaxlib", "flax", "optax", "distrax", "numpy", "mujoco")
-
-_ROOT = Path(__file__).parent.parent.parent
-
-# JAX's switches that do, and what they are unless chosen.
-_SWITCHES = {
-    "matmul_precision": ("jax_default_matmul_precision", None),
-    "enable_x64": ("jax_enable_x64", False),
-    "prng": ("jax_default_prng_impl", "threefry2x32"),
-}
-
-# Sources that make numbers.
-_CODE = ("algos/**/*.py", "envs/**/*.py", "bench/run/train.py", "bench/run/evaluate.py")
 
 # Between two checkpoints, where no evaluation comes before.
 SECONDS_TO_LOSE = 300.0
@@ -75,143 +62,6 @@ class Diverged(Fault):
     """A metric is not finite; the other seeds, if any, went on to the end."""
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Settings:
-    """How a cell is run, beside the method's own Config.
-
-    Attributes:
-        source: where the data come from.
-        scale: share of D4RL's rows, for regenerated data.
-        seeds: training seeds.
-        eval_interval: gradient steps between evaluations.
-        num_episodes: episodes per seed and evaluation.
-    """
-
-    source: str
-    scale: float
-    seeds: tuple[int, ...]
-    eval_interval: int
-    num_episodes: int
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Cell:
-    """One method on one task with all settings fixed.
-
-    Attributes:
-        task: the row.
-        algorithm: the column.
-        config: the method's settings.
-        settings: how it is run.
-        version: gymnasium's version of the environment; that of the data by default.
-        insist: use data with doubts, see ``envs.sources.registry.require_trust``; moves no number.
-    """
-
-    task: Task
-    algorithm: str
-    config: core.Config
-    settings: Settings
-    version: str | None = None
-    insist: bool = False
-
-    def __post_init__(self) -> None:
-        """Refuse settings that cannot be run, before anything is.
-
-        Raises:
-            InputError: naming the value and the rule.
-        """
-        settings = self.settings
-        environment(self.task, settings.source, self.version)
-        if settings.num_episodes < 1:
-            raise InputError(f"num_episodes must be at least 1, got {settings.num_episodes}")
-        steps = self.config.num_steps
-        if settings.eval_interval < 1 or steps % settings.eval_interval:
-            raise InputError(
-                f"num_steps {steps} is not divisible by the evaluation interval "
-                f"{settings.eval_interval}; choose --num-evaluations so that it is"
-            )
-
-    @property
-    def name(self) -> str:
-        """``task/algorithm``."""
-        return f"{self.task.name}/{self.algorithm}"
-
-    @property
-    def world(self) -> World:
-        """The environment that scores it."""
-        return environment(self.task, self.settings.source, self.version)
-
-    @property
-    def data(self) -> dict[str, Any]:
-        """Where the data come from, unread; see ``envs.sources.registry.provenance``."""
-        settings = self.settings
-        return provenance(self.task, settings.source, settings.scale, self.version)
-
-
-def load_once(cell: Cell) -> Dataset:
-    """The cell's data, read once for all cells that follow each other on them."""
-    settings = cell.settings
-    return _load_once(cell.task, settings.source, settings.scale, cell.data["hash"])[0]
-
-
-def make_lanes(cell: Cell, num_envs: int) -> Environment:
-    """``num_envs`` lanes of the environment that scores the cell, to be closed after use.
-
-    Raises:
-        Fault: it cannot be made, for whatever reason of its own.
-    """
-    try:
-        return cell.world.make(num_envs, None)
-    except (Exception, SystemExit) as error:
-        made = f"environment {cell.world.gymnasium_id} cannot be made: {describe(error)}"
-        reason = str(error) if isinstance(error, InputError) else made
-        raise Fault(f"{cell.task.name} cannot be scored: {reason}") from error
-
-
-@functools.lru_cache(maxsize=1)
-def _load_once(
-    task: Task, source: str, scale: float, dataset_hash: str
-) -> tuple[Dataset, dict[str, Any]]:
-    del dataset_hash  # of files that may change while this process lives
-    return load(task, source, scale)
-
-
-@functools.lru_cache(maxsize=1)
-def _audit_once(
-    task: Task, source: str, scale: float, version: str | None, dataset_hash: str
-) -> dict[str, Any]:
-    loaded = _load_once(task, source, scale, dataset_hash)
-    return baselines.audited(task, source, scale, version, loaded)
-
-
-def identity(cell: Cell, dataset_provenance: dict[str, Any]) -> dict[str, Any]:
-    """Everything that decides the cell's numbers; its hash names the cell's folder.
-
-    Switches of JAX are part of it where they were chosen. The code is not: see ``code_digest``.
-    """
-    switches = {
-        name: (getattr(jax.config, flag), usual) for name, (flag, usual) in _SWITCHES.items()
-    }
-    chosen = {name: value for name, (value, usual) in switches.items() if value != usual}
-    return chosen | {
-        "task": {"name": cell.task.name, **dataclasses.asdict(cell.task)},
-        "algorithm": cell.algorithm,
-        "config": dataclasses.asdict(cell.config),
-        "settings": dataclasses.asdict(cell.settings),
-        "dataset": {key: dataset_provenance[key] for key in ("dataset_id", "hash")},
-        "environment": cell.world.gymnasium_id,
-        "versions": {name: version(name) for name in PACKAGES},
-    }
-
-
-def folder_of(cell: Cell, results_folder: Path) -> Path:
-    """The cell's folder, named by the first 12 digits of its identity's SHA-256."""
-    text = json.dumps(identity(cell, cell.data), sort_keys=True)
-    digest = hashlib.sha256(text.encode()).hexdigest()[:12]
-    parent = results_folder / "runs" / cell.settings.source / cell.task.name
-    return parent / cell.algorithm / digest
-
-
 def run(
     cell: Cell,
     results_folder: Path,
@@ -221,18 +71,18 @@ def run(
     scored: Callable[[float], None] = lambda score: None,
     report: Callable[[str], None] = lambda line: None,
 ) -> Path:
-    """Train and evaluate the cell unless that was done before.
+    """Train and evaluate those of the cell's seeds for which that was not done before.
 
     Args:
         cell: what to run.
         results_folder: root of all results.
         asked: whether to stop; the cell is then checkpointed first.
-        progress: told (steps done, steps in all).
+        progress: told (steps done, steps in all), of all groups of seeds together.
         scored: told the mean normalized score of each evaluation.
         report: receives lines worth a user's attention.
 
     Returns:
-        the cell's folder, with ``DONE`` in it.
+        the cell's folder; each of its groups has ``DONE`` in it.
 
     Raises:
         Interrupted: ``asked`` said so.
@@ -241,60 +91,153 @@ def run(
             method finds no rows to learn from.
         InputError: the dataset cannot be used.
     """
-    data = cell.data
-    require_trust(data, cell.insist)
+    require_trust(cell.data, cell.insist)
     folder = folder_of(cell, results_folder)
+    # Only for as long as it takes to say who trains which seeds; each group has its own lock.
     with files.locked(folder / "lock", cell.name, report):
-        if (folder / "DONE").exists() and _is_whole(cell, folder):
+        todo = groups.to_run(folder, cell.settings.seeds)
+        groups.make(folder, todo)
+    for number, seeds in enumerate(todo):
+        settings = dataclasses.replace(cell.settings, seeds=seeds)
+        _run_group(
+            dataclasses.replace(cell, settings=settings),
+            groups.folder_of(folder, seeds),
+            asked,
+            partial(_progress_of_all, progress, number, len(todo)),
+            scored,
+            report,
+        )
+    return folder
+
+
+def is_of_todays_code(folder: Path, seeds: Sequence[int]) -> bool:
+    """True if the finished groups that have ``seeds`` were made by the code as it is now."""
+    return all(_is_todays(path) for path in groups.finished(folder, seeds).values())
+
+
+def forget_other_code(cell: Cell, results_folder: Path, report: Callable[[str], None]) -> None:
+    """Remove what other code than today's has made of the cell's seeds, finished or not."""
+    folder = folder_of(cell, results_folder)
+    for seeds in groups.to_run(folder, cell.settings.seeds):
+        path = groups.folder_of(folder, seeds)
+        if (path / "config.json").exists() and not _is_todays(path):
+            with files.locked(path / "lock", cell.name, report):
+                for part in path.iterdir():
+                    if part.name != "lock":
+                        files.remove(part)
+
+
+def _is_todays(path: Path) -> bool:
+    """True if the group of the folder ``path`` was made by the code as it is now."""
+    made_by = path / code.FILE
+    return made_by.exists() and code.is_todays(files.read_json(made_by))
+
+
+def _progress_of_all(
+    progress: Callable[[int, int], None], number: int, num_groups: int, step: int, total: int
+) -> None:
+    """Tell that group ``number`` of several has done ``step`` of its ``total`` steps."""
+    progress(number * total + step, num_groups * total)
+
+
+def failed_in(cell: Cell, results_folder: Path) -> Path:
+    """The folder of the group of a cell that was not run to its end: the first that is not done."""
+    folder = folder_of(cell, results_folder)
+    todo = [groups.folder_of(folder, seeds) for seeds in groups.to_run(folder, cell.settings.seeds)]
+    return next((path for path in todo if not groups.is_finished(path)), folder)
+
+
+def _run_group(
+    cell: Cell,
+    folder: Path,
+    asked: Asked,
+    progress: Callable[[int, int], None],
+    scored: Callable[[float], None],
+    report: Callable[[str], None],
+) -> None:
+    """Run the cell in ``folder``, all of its seeds side by side; arguments as of `run`."""
+    with files.locked(folder / "lock", cell.name, report):
+        if groups.is_finished(folder) and _is_whole(cell, folder):
             checkpoint.clear(folder / "checkpoint")  # of a run that was killed before it did so
-            return folder
+            return
         (folder / "DONE").unlink(missing_ok=True)
         num_lanes = len(cell.settings.seeds) * cell.settings.num_episodes
         # Before the data, whose reader may need the environment's spaces.
         with contextlib.closing(make_lanes(cell, num_lanes)) as lanes:
             dataset = load_once(cell)
-            facts = identity(cell, data) | _circumstances(cell, data)
+            made_by = code.files_of(cell, lanes)
+            files.write_json(folder / code.FILE, made_by)
+            facts = provenance.facts(cell, cell.data, code.digest_of(made_by))
             files.write_json(folder / "config.json", facts)
-            made_of = (cell.task, cell.settings.source, cell.settings.scale, cell.version)
-            files.write_json(folder / "audit.json", _audit_once(*made_of, data["hash"]))
+            files.write_json(folder / "audit.json", audit_once(cell))
             _train(cell, folder, dataset, lanes, asked, progress, scored, report)
         (folder / "FAILED").unlink(missing_ok=True)
         files.write_text(folder / "DONE", "")
         checkpoint.clear(folder / "checkpoint")
-    return folder
 
 
 def _is_whole(cell: Cell, folder: Path) -> bool:
-    """Whether every row of a finished cell is there; files may have been deleted since."""
+    """Whether every row of a finished group is there; files may have been deleted since."""
     settings = cell.settings
     steps = range(settings.eval_interval, cell.config.num_steps + 1, settings.eval_interval)
     written = records.Records(folder, settings.seeds)
     return written.has_evaluations(steps, settings.num_episodes)
 
 
-def read(folder: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Rows of all evaluations (``results.SCORE_COLUMNS``) and provenance of a finished cell.
+def read(folder: Path, seeds: Sequence[int] | None = None) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Rows of all evaluations (``store.SCORE_COLUMNS``) and provenance of a cell's finished groups.
 
-    The provenance includes the ``audit`` of its data, or None if the cell is older than audits.
+    The provenance is that of the first group, with all seeds and their episodes. Beside it stand
+    the ``groups``, and the ``audit`` of the data.
+
+    Args:
+        folder: of the cell.
+        seeds: which to read; by default all that are there.
     """
-    facts = files.read_json(folder / "config.json")
-    rows = store.read_rows(folder / "evals.csv", records.EVAL_COLUMNS)
-    rows = rows.assign(task=facts["task"]["name"], algorithm=facts["algorithm"])
+    found = groups.finished(folder, seeds)
+    rows = _read_rows(found, "evals.csv", store.SCORE_COLUMNS)
+    each = [files.read_json(path / "config.json") for path in found.values()]
+    facts = each[0]
     entry = get_algorithm(facts["algorithm"])
     heading = {"title": entry.title, "style": entry.style, "told": entry.told}
-    heading |= {"paper": entry.paper}
-    audited = folder / "audit.json"
-    facts |= heading | {"hash": folder.name}
-    facts["audit"] = files.read_json(audited) if audited.exists() else None
-    return rows[list(store.SCORE_COLUMNS)], facts
+    facts |= heading | {"paper": entry.paper, "hash": folder.name}
+    episodes: dict[int, list[int]] = {}
+    for group in each:
+        episodes |= dict(zip(group["settings"]["seeds"], group["episode_seeds"], strict=True))
+    known = sorted(seed for group in found for seed in group)
+    facts["groups"] = [
+        {"seeds": group["settings"]["seeds"], **{key: group[key] for key in provenance.OF_A_RUN}}
+        for group in each
+    ]
+    facts["settings"] = facts["settings"] | {"seeds": known}
+    facts["episode_seeds"] = [episodes[seed] for seed in known]
+    facts["audit"] = files.read_json(next(iter(found.values())) / "audit.json")
+    return rows.sort_values(["step", "seed", "episode"], ignore_index=True), facts
 
 
-def read_tracks(folder: Path) -> pd.DataFrame:
-    """Tracks of a finished cell (``results.TRACK_COLUMNS``); none outside mazes."""
-    facts = files.read_json(folder / "config.json")
-    rows = store.read_rows(folder / "tracks.csv", store.TRACK_COLUMNS[2:])
-    rows = rows.assign(task=facts["task"]["name"], algorithm=facts["algorithm"])
-    return rows[list(store.TRACK_COLUMNS)]
+def read_tracks(folder: Path, seeds: Sequence[int] | None = None) -> pd.DataFrame:
+    """Tracks of a cell's first seed that has some (``store.TRACK_COLUMNS``); none outside mazes.
+
+    Args:
+        folder: of the cell.
+        seeds: which to read; by default all that are there.
+    """
+    rows = _read_rows(groups.finished(folder, seeds), "tracks.csv", store.TRACK_COLUMNS)
+    return rows[rows["seed"] == rows["seed"].min()]
+
+
+def _read_rows(
+    found: dict[groups.Seeds, Path], name: str, columns: tuple[str, ...]
+) -> pd.DataFrame:
+    """The rows of a file of each group, those of its seeds; ``columns`` begin with the cell's."""
+    parts = []
+    for seeds, folder in found.items():
+        facts = files.read_json(folder / "config.json")
+        rows = store.read_rows(folder / name, columns[2:])
+        rows = rows[rows["seed"].isin(seeds)]
+        parts.append(rows.assign(task=facts["task"]["name"], algorithm=facts["algorithm"]))
+    filled = [part for part in parts if len(part)] or parts[:1]
+    return pd.concat(filled, ignore_index=True)[list(columns)]
 
 
 def _train(
@@ -369,6 +312,7 @@ def _train(
                 raise Interrupted(f"{cell.name} stopped at step {now:,} of {total:,}")
     if written.lost:
         raise _diverged(cell, written.lost)
+    policy.save(folder, cell, states)
 
 
 def _diverged(cell: Cell, lost: dict[int, records.Loss]) -> Diverged:
@@ -408,45 +352,3 @@ def _play(
     with naming(cell.task.name, cell.world.gymnasium_id):
         played = evaluate(program, states, lanes, settings.seeds, settings.num_episodes, watch)
     return *played, np.stack(seen, axis=1)
-
-
-def _circumstances(cell: Cell, dataset_provenance: dict[str, Any]) -> dict[str, Any]:
-    """What is worth knowing about a run but does not enter its identity."""
-    device = jax.devices()[0]
-    return {
-        "dataset_provenance": dataset_provenance,
-        "episode_seeds": episode_seeds(cell.settings.seeds, cell.settings.num_episodes).tolist(),
-        "device": f"{device.platform}: {device.device_kind}",
-        "commit": _commit(),
-        "code": code_digest(),
-    }
-
-
-@functools.cache
-def code_digest() -> str:
-    """SHA-256 of all sources that make numbers, wherever they come from.
-
-    It does not enter a cell's identity, for most changes of code change no number.
-    """
-    digest = hashlib.sha256()
-    for pattern in _CODE:
-        for path in sorted(_ROOT.glob(pattern)):
-            content = hashlib.sha256(path.read_bytes()).hexdigest()
-            digest.update(f"{path.relative_to(_ROOT)} {content}\n".encode())
-    return digest.hexdigest()
-
-
-def _commit() -> str:
-    """The source's git commit, with ``+`` where the tree differs from it; empty outside git."""
-
-    def git(*arguments: str) -> str:
-        done = subprocess.run(
-            ["git", "-C", str(_ROOT), *arguments], capture_output=True, text=True, check=False
-        )
-        return done.stdout.strip()
-
-    try:
-        code = git("status", "--porcelain", "--", "algos", "bench", "envs")
-        return git("rev-parse", "HEAD") + ("+" if code else "")
-    except OSError:
-        return ""

@@ -7,32 +7,20 @@ no random state is carried, every key is folded from (seed, purpose, step).
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jax.core import ShapedArray
-from jax.extend.core import Jaxpr, JaxprEqn, jaxprs_in_params
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from algos import core
 from algos.registry import get_algorithm
 from algos.views import Statistics
+from bench.run import placement
 from envs.environment import EnvSpec
 
-# XLA's first choice for a processor's matrix products is YNNPACK. With products as small as these
-# Eigen is faster: an update of IQL takes 2/3 of the time at 64 wide and is no slower at 256.
-_COMPILER_OPTIONS = {"xla_cpu_experimental_ynn_fusion_type": ""}
-
 INIT, EVAL, TRAIN = 0, 1, 2  # phase i trains on purpose TRAIN + i, so phases never share draws
-
-# Of seeds side by side on a CPU, each with the largest array of its update. Where that leaves the
-# cache, seeds by turns cost less. Five seeds at published sizes, in times of one, all side by side
-# and then so: DT 8.2 and 4.5, CQL 6.5 and 5.0, IQL 4.9 and 4.5.
-_SIDE_BY_SIDE_BYTES = 2_000_000
 
 # Batches held at a time: enough steps for drawing them to cost little, and little memory.
 _BATCHES_BYTES = 64 << 20
@@ -81,7 +69,7 @@ class Run(NamedTuple):
         """Steps whose batches are drawn at once: a divisor of ``num_steps``."""
         batches = jax.eval_shape(self.sample, seed_keys[None], view)
         size = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(batches))
-        return chunk_steps(num_steps, max(1, _BATCHES_BYTES // size))
+        return placement.chunk_steps(num_steps, max(1, _BATCHES_BYTES // size))
 
     def draw(
         self, seed_keys: jax.Array, view: Any, first_step: int, num_steps: int
@@ -116,23 +104,11 @@ class Program(NamedTuple):
     act: Callable[..., tuple[jax.Array, core.Carry]]
 
 
-def seed_sharding(num_seeds: int) -> NamedSharding:
-    """Arrays ``[S, ...]`` split by seed over the local devices, over as many as divide S evenly."""
-    devices = jax.local_devices()
-    count = max(n for n in range(1, len(devices) + 1) if num_seeds % n == 0)
-    return NamedSharding(Mesh(np.array(devices[:count]), ("seeds",)), PartitionSpec("seeds"))
-
-
-def replicated_sharding(num_seeds: int) -> NamedSharding:
-    """Whole arrays on each of the devices of `seed_sharding`."""
-    return NamedSharding(seed_sharding(num_seeds).mesh, PartitionSpec())
-
-
 def stream(seeds: Sequence[int], purpose: int) -> jax.Array:
     """One independent typed key per seed for ``purpose``, ``[S]``."""
     fold = lambda seed: jax.random.fold_in(jax.random.key(seed), purpose)
     keys = jax.vmap(fold)(jnp.asarray(seeds, jnp.uint32))
-    return jax.device_put(keys, seed_sharding(len(seeds)))
+    return jax.device_put(keys, placement.seed_sharding(len(seeds)))
 
 
 @functools.lru_cache(maxsize=32)
@@ -140,7 +116,7 @@ def build(algorithm_name: str, config: core.Config, spec: EnvSpec) -> Program:
     """The method's program; cells of equal settings and sizes share it and its compiled code."""
     algorithm = get_algorithm(algorithm_name).make(config, spec)
 
-    jit = partial(jax.jit, compiler_options=_COMPILER_OPTIONS)
+    jit = partial(jax.jit, compiler_options=placement.COMPILER_OPTIONS)
     over_episodes = jax.vmap(algorithm.act, in_axes=(None, 0, 0, 0))
     return Program(
         algorithm=algorithm,
@@ -159,16 +135,7 @@ def _init_all(init: core.Init, keys: jax.Array, statistics: Statistics) -> core.
     """
     states = [init(key, statistics) for key in keys]
     stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
-    return jax.device_put(stacked, seed_sharding(len(keys)))
-
-
-def chunk_steps(interval: int, longest: int = 1000) -> int:
-    """Steps per compiled chunk: a divisor of ``interval``, so that each phase compiles once.
-
-    Short chunks answer Ctrl-C sooner; an interval without a divisor near ``longest`` is one chunk.
-    """
-    divisor = max(d for d in range(1, min(longest, interval) + 1) if interval % d == 0)
-    return divisor if 10 * divisor >= min(longest, interval) else interval
+    return jax.device_put(stacked, placement.seed_sharding(len(keys)))
 
 
 @jax.jit
@@ -182,7 +149,7 @@ def _make_run(phase: core.Phase) -> Run:
     every_step = jax.vmap(jax.vmap(phase.sample, in_axes=(0, None)), in_axes=(0, None))
     update = jax.jit(phase.update, inline=True)  # traced once for both that ask below
 
-    @partial(jax.jit, donate_argnames="states", compiler_options=_COMPILER_OPTIONS)
+    @partial(jax.jit, donate_argnames="states", compiler_options=placement.COMPILER_OPTIONS)
     def learn(
         states: core.State, batches: core.Batch, keys: jax.Array, steps: jax.Array
     ) -> tuple[core.State, core.Metrics]:
@@ -197,37 +164,10 @@ def _make_run(phase: core.Phase) -> Run:
             state, metrics = jax.lax.scan(body, state, (batches, numbers, steps))
             return state, jax.tree.map(lambda metric: metric.mean(0), metrics)
 
-        together = _seeds_side_by_side(update, states, batches, keys)
+        together = placement.seeds_side_by_side(update, states, batches, keys)
         if together >= keys.shape[1]:
             return jax.vmap(one_seed, in_axes=(0, 1, 1))(states, batches, numbers)
         by_seed = jax.tree.map(lambda leaf: jnp.moveaxis(leaf, 1, 0), (batches, numbers))
         return jax.lax.map(lambda seed: one_seed(*seed), (states, *by_seed), batch_size=together)
 
     return Run(every_step, learn)
-
-
-def _seeds_side_by_side(
-    update: core.Update, states: core.State, batches: core.Batch, keys: jax.Array
-) -> int:
-    """How many seeds of `Run.learn` share each operation; the others wait for their turn.
-
-    All on an accelerator. On a CPU as many as `_SIDE_BY_SIDE_BYTES` allow, and one at least.
-    """
-    num_seeds = keys.shape[1]
-    if jax.default_backend() != "cpu" or seed_sharding(num_seeds).num_devices > 1:
-        return num_seeds
-    of_one = lambda axes, leaf: jax.ShapeDtypeStruct(leaf.shape[axes:], leaf.dtype)
-    state = jax.tree.map(partial(of_one, 1), states)
-    batch, key = jax.tree.map(partial(of_one, 2), (batches, keys))
-    jaxpr = jax.make_jaxpr(update)(state, batch, key, of_one(0, jnp.int32(0))).jaxpr
-    results = (result.aval for equation in _equations(jaxpr) for result in equation.outvars)
-    largest = max(r.size * r.dtype.itemsize for r in results if isinstance(r, ShapedArray))
-    return max(1, _SIDE_BY_SIDE_BYTES // largest)
-
-
-def _equations(jaxpr: Jaxpr) -> Iterator[JaxprEqn]:
-    """All of them, those of loops and calls as well."""
-    for equation in jaxpr.eqns:
-        yield equation
-        for inner in jaxprs_in_params(equation.params):
-            yield from _equations(inner)

@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from bench import grid
 from bench.run import cell as cells
 from bench.run import evaluate, train
+from bench.run import plan as plans
 from bench.run.profiles import PROFILES
 from bench.run.train import Program
 from envs.tasks import get_task
@@ -80,7 +80,7 @@ def data(keys):
 @pytest.fixture
 def spy(datasets, tmp_path, monkeypatch):
     """What a cell of one-step RL, which has three phases, drew from in two evaluations."""
-    plan = lambda **options: grid.plan(
+    plan = lambda **options: plans.plan(
         get_task("hopper-medium"),
         "onestep",
         PROFILES["smoke"],

@@ -12,11 +12,11 @@ from bench.report import audits, claims, page
 from envs import files
 from envs.audit import _histogram, _quantiles
 from envs.errors import InputError
-from envs.tasks import TASKS, _own
+from envs.tasks import TASKS, own_task
 from tests.helpers.score_files import sound, write_scores
 
 ROOT = Path(__file__).resolve().parents[2]
-TASK = _own("me/logs-v0", "Pendulum-v1", (-100.0, 0.0))
+TASK = own_task("me/logs-v0", "Pendulum-v1", (-100.0, 0.0))
 
 
 def audit(rewards=(0.0, 1.0), terminations=0, returns=(-60.0, -40.0), **baselines):
@@ -120,7 +120,9 @@ def test_no_committed_data_are_remarked_upon():
 def test_references_are_random_actions_and_the_best_tenth():
     found = audits.propose(audit(random=-99.0, best_tenth=-20.0), TASK)
     assert found[:2] == (-99.0, -20.0)
-    assert found.row == '_own("me/logs-v0", "Pendulum-v1", (-99.0, -20.0)),'
+    assert found.command == (
+        "rl-or-bc grid --data me/logs-v0 --environment Pendulum-v1 --reference -99.0 -20.0"
+    )
     assert "score 0 is what random actions got (20 episodes played)" in found.reason
     assert audits.propose(audit(random=-123.456, best_tenth=1.23456), TASK)[:2] == (-123.5, 1.235)
     low = dict.fromkeys(audits.PLAYED, -1000.02)

@@ -5,34 +5,42 @@ import signal
 import subprocess
 import sys
 from importlib.metadata import version
-from pathlib import Path
 from types import SimpleNamespace
 
 import jax
 import numpy as np
 import pytest
 
-from bench import grid, store
+from algos import core
+from bench import store
 from bench.interrupt import asked_to_stop
 from bench.run import cell as cells
 from bench.run import checkpoint
+from bench.run import data as at_hand
+from bench.run import plan as plans
 from bench.run.profiles import PROFILES
 from envs.errors import InputError
 from envs.sources import regenerated
-from envs.sources.registry import SOURCES, Source, get_source
+from envs.sources.reader import Reader
 from envs.tasks import get_task
 
 
 def plan(task="hopper-medium", algorithm="bc", **overrides):
-    return grid.plan(get_task(task), algorithm, PROFILES["smoke"], "regenerated", **overrides)
+    return plans.plan(get_task(task), algorithm, PROFILES["smoke"], "regenerated", **overrides)
 
 
 def run(cell, folder, **callbacks):
     return cells.run(cell, folder, **callbacks)
 
 
+def group(folder):
+    """The folder of the one group of seeds that a cell's folder has."""
+    (found,) = folder.glob("seeds-*")
+    return found
+
+
 def content(folder):
-    return {name: (folder / name).read_bytes() for name in ("evals.csv", "train.csv")}
+    return {name: (group(folder) / name).read_bytes() for name in ("evals.csv", "train.csv")}
 
 
 # One method of one phase, one of three, one with a memory; the contract tests see them all.
@@ -55,7 +63,7 @@ def test_a_finished_cell_has_every_episode_of_every_evaluation(undisturbed, cell
     assert facts["hash"] == undisturbed.name
     assert facts["config"]["num_steps"] == steps
     assert len(facts["dataset"]["hash"]) == 64
-    assert not (undisturbed / "checkpoint").exists()
+    assert not (group(undisturbed) / "checkpoint").exists()
 
 
 def test_a_finished_cell_of_a_maze_tells_where_its_last_episodes_went(datasets, tmp_path):
@@ -91,14 +99,16 @@ def test_tracks_are_those_of_the_first_seeds_episodes_up_to_their_ends(
 
 def test_a_cell_outside_mazes_has_no_tracks(undisturbed):
     assert len(cells.read_tracks(undisturbed)) == 0
-    assert not (undisturbed / "tracks.csv").exists()
+    assert not (group(undisturbed) / "tracks.csv").exists()
 
 
 def test_a_finished_cell_is_not_run_again(undisturbed, cell, tmp_path):
-    before = {path: path.stat().st_mtime_ns for path in undisturbed.iterdir()}
+    times = lambda: {
+        path: path.stat().st_mtime_ns for path in undisturbed.rglob("*") if path.name != "lock"
+    }
+    before = times()
     assert run(cell, tmp_path / "undisturbed") == undisturbed
-    after = {path: path.stat().st_mtime_ns for path in undisturbed.iterdir()}
-    del before[undisturbed / "lock"], after[undisturbed / "lock"]
+    after = times()
     assert before == after
 
 
@@ -140,9 +150,9 @@ def test_a_damaged_newest_checkpoint_falls_back_to_the_one_before(cell, tmp_path
     with monkeypatch.context() as patch:
         patch.setattr(checkpoint, "clear", lambda folder: None)
         folder = run(cell, tmp_path / "kept")
-    (folder / "DONE").unlink()
+    (group(folder) / "DONE").unlink()
     # Named by phase and step.
-    saved = [path for path in (folder / "checkpoint").glob("*-*") if path.is_dir()]
+    saved = [path for path in (group(folder) / "checkpoint").glob("*-*") if path.is_dir()]
     newest = max(saved, key=lambda path: [int(part) for part in path.name.split("-")])
     for path in newest.rglob("*"):
         if path.is_file():
@@ -171,9 +181,9 @@ def test_ctrl_c_checkpoints_and_the_next_run_goes_on(datasets, tmp_path, monkeyp
         # The signal comes after the first chunk and is seen after the second.
         run(cell, tmp_path / "cut", asked=asked, progress=interrupt)
     assert signal.getsignal(number) == before
-    folder = next((tmp_path / "cut").rglob("config.json")).parent
-    assert (folder / "checkpoint").exists()
-    assert not (folder / "DONE").exists()
+    folder = next((tmp_path / "cut").rglob("config.json")).parents[1]
+    assert (group(folder) / "checkpoint").exists()
+    assert not (group(folder) / "DONE").exists()
     steps = []
     run(cell, tmp_path / "cut", progress=lambda step, total: steps.append(step))
     assert steps == [300, 400]
@@ -225,7 +235,7 @@ def test_no_more_than_five_minutes_of_work_are_lost(datasets, tmp_path, monkeypa
 def test_a_finished_cell_whose_rows_are_gone_is_run_again(datasets, tmp_path):
     folder = run(plan(), tmp_path)
     whole = content(folder)
-    (folder / "evals.csv").unlink()
+    (group(folder) / "evals.csv").unlink()
     assert run(plan(), tmp_path) == folder
     assert content(folder) == whole
 
@@ -237,17 +247,17 @@ def test_data_are_read_once_for_many_cells_and_anew_when_they_change(monkeypatch
         read.append(hashes[-1])
         return hashes[-1], {}
 
-    source = Source(lambda task, scale: {"dataset_id": "x", "hash": hashes[-1]}, reader)
-    monkeypatch.setitem(SOURCES, "regenerated", source)
+    provenance = lambda task, scale: {"dataset_id": "x", "hash": hashes[-1]}
+    monkeypatch.setattr(regenerated, "READER", Reader(provenance, reader))
     for new in ("a" * 64, "b" * 64):
         hashes.append(new)
-        assert [cells.load_once(plan(algorithm=name)) for name in ("bc", "iql")] == [new, new]
+        assert [at_hand.load_once(plan(algorithm=name)) for name in ("bc", "iql")] == [new, new]
     assert read == ["a" * 64, "b" * 64]
 
 
 def test_a_second_process_waits_for_the_first(datasets, tmp_path):
     cell = plan()
-    folder = cells.folder_of(cell, tmp_path)
+    folder = plans.folder_of(cell, tmp_path) / "seeds-0-1"
     folder.mkdir(parents=True)
     holder = (
         "import fcntl, sys, time; f = open(sys.argv[1], 'w'); fcntl.flock(f, fcntl.LOCK_EX);"
@@ -284,38 +294,56 @@ def test_the_folder_changes_with_every_setting_that_moves_a_number(datasets, tmp
         base,
         plan(algorithm="iql"),
         plan(config=dataclasses.replace(base.config, learning_rate=2e-3)),
-        plan(num_seeds=3),
         plan(num_episodes=3),
         plan(num_evaluations=1),
         plan(version="v5"),  # of the environment
     ]
-    folders = {cells.folder_of(cell, tmp_path) for cell in variants}
-    provenance = get_source("regenerated").provenance(base.task, base.settings.scale)
+    folders = {plans.folder_of(cell, tmp_path) for cell in variants}
+    provenance = regenerated.provenance(base.task, base.settings.scale)
     for changed in (provenance | {"hash": "0" * 64}, provenance | {"dataset_id": "other-v0"}):
-        source = Source(lambda task, scale, changed=changed: changed, regenerated.read)
+        changed_reader = Reader(lambda task, scale, changed=changed: changed, regenerated.read)
         with monkeypatch.context() as patch:
-            patch.setitem(SOURCES, "regenerated", source)
-            folders.add(cells.folder_of(base, tmp_path))
+            patch.setattr(regenerated, "READER", changed_reader)
+            folders.add(plans.folder_of(base, tmp_path))
     packages = ("jax", "jaxlib", "flax", "optax", "distrax", "numpy", "mujoco")
     for package in packages:
         newer = lambda name, package=package: "99" if name == package else version(name)
         with monkeypatch.context() as patch:
-            patch.setattr(cells, "version", newer)
-            folders.add(cells.folder_of(base, tmp_path))
+            patch.setattr(plans, "version", newer)
+            folders.add(plans.folder_of(base, tmp_path))
     for switch in (
         jax.default_matmul_precision("bfloat16"),
         jax.enable_x64(True),
         jax.default_prng_impl("rbg"),
     ):
         with switch:
-            folders.add(cells.folder_of(base, tmp_path))
+            folders.add(plans.folder_of(base, tmp_path))
     assert len(folders) == len(variants) + 2 + len(packages) + 3
+
+
+def test_the_folder_stays_when_seeds_are_added_or_a_setting_gets_another_name(datasets, tmp_path):
+    base = plan(algorithm="iql")
+
+    @dataclasses.dataclass(frozen=True, kw_only=True)
+    class Renamed(core.ValueConfig):
+        quantile: float = dataclasses.field(metadata={plans.KEY: "expectile"})
+        inverse_temperature: float
+        max_weight: float
+
+    values = dataclasses.asdict(base.config)
+    renamed = Renamed(quantile=values.pop("expectile"), **values)
+    for other in (plan(algorithm="iql", num_seeds=3), plan(algorithm="iql", config=renamed)):
+        assert plans.folder_of(other, tmp_path) == plans.folder_of(base, tmp_path)
 
 
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        ({"num_seeds": 0}, "num_seeds must be at least 1, got 0"),
+        ({"num_seeds": 0}, "num_seeds must be 1 to 1,000, got 0"),
+        ({"num_seeds": 10**12}, "num_seeds must be 1 to 1,000, got 1000000000000"),
+        ({"num_seeds": 2, "seeds": (0, 1)}, "--seeds and --num-seeds both say which seeds"),
+        ({"seeds": (1, 0)}, r"seeds must be one or more, each once and rising, got \(1, 0\)"),
+        ({"seeds": (3, 2**32)}, "seeds must be between 0 and 4294967295, got 4294967296"),
         ({"num_episodes": 0}, "num_episodes must be at least 1, got 0"),
         ({"num_evaluations": 3}, "num_steps 200 is not divisible by num_evaluations 3"),
         ({"num_evaluations": 0}, "num_evaluations must be at least 1, got 0"),
@@ -324,28 +352,3 @@ def test_the_folder_changes_with_every_setting_that_moves_a_number(datasets, tmp
 def test_settings_that_cannot_be_run_are_refused_before_anything_is(overrides, message):
     with pytest.raises(InputError, match=message):
         plan(**overrides)
-
-
-def test_the_digest_of_the_code_changes_with_every_source_that_makes_numbers(tmp_path, monkeypatch):
-    counted = ["algos/iql.py", "envs/worlds/maze.py", "envs/sources/d4rl.py"]
-    counted += ["bench/run/train.py", "bench/run/evaluate.py"]
-    for name in (*counted, "bench/report/page.py", "tests/algos/test_iql.py"):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text("x = 1\n")
-    monkeypatch.setattr(cells, "_ROOT", tmp_path)
-    digest = cells.code_digest.__wrapped__  # not the one that is remembered
-    digests = [digest()]
-    for name in counted:
-        (tmp_path / name).write_text("x = 2\n")
-        digests.append(digest())
-    (tmp_path / "envs" / "more.py").write_text("x = 1\n")
-    digests.append(digest())
-    (tmp_path / "envs" / "more.py").rename(tmp_path / "envs" / "other.py")
-    digests.append(digest())
-    assert len(set(digests)) == len(counted) + 3
-    for name in ("bench/report/page.py", "tests/algos/test_iql.py"):
-        (tmp_path / name).write_text("x = 2\n")
-    # Nor does the order in which the system lists files count.
-    listed = Path.glob
-    monkeypatch.setattr(Path, "glob", lambda *args: sorted(listed(*args), reverse=True))
-    assert digest() == digests[-1]

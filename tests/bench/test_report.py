@@ -22,7 +22,7 @@ from bench.report import artifacts, claims, figures, formats, page, plots, stats
 from bench.report.scores import Column, aggregate, read
 from envs.errors import InputError
 from envs.tasks import FAMILIES, TASKS
-from envs.worlds.maze import MAPS
+from envs.worlds.maps import MAPS
 from tests.helpers import score_files
 from tests.helpers.score_files import METHODS, write_scores, write_tracks
 

@@ -13,17 +13,18 @@ import pytest
 
 from algos import core
 from algos.registry import TABLE1
+from algos.settings import Size, resolve
 from algos.views import statistics
-from bench.run import train
-from bench.run.train import EVAL, INIT, TRAIN, build, chunk_steps, stream
+from bench.run import placement, train
+from bench.run.placement import chunk_steps
+from bench.run.train import EVAL, INIT, TRAIN, build, stream
 from envs.dataset import Dataset
 
 
 @pytest.fixture(params=sorted(TABLE1))
 def program_and_views(request, toy):
     dataset, spec = toy
-    config = TABLE1[request.param].default
-    config = config.resized(num_steps=8, batch_size=8, hidden_dims=(16, 16))
+    config = resolve(request.param, "own", Size(8, 8, (16, 16))).config
     program = build(request.param, config, spec)
     views = [jax.device_put(phase.view(dataset)) for phase in program.algorithm.phases]
     return program, views, dataset
@@ -56,16 +57,16 @@ def test_a_vmapped_seed_equals_the_same_seed_alone(program_and_views):
 )
 def test_seeds_by_turns_equal_seeds_side_by_side(monkeypatch, toy, name, expected):
     dataset, spec = toy
-    config = TABLE1[name].default.resized(num_steps=9, batch_size=8, hidden_dims=(16, 16))
-    decide, decided, found = train._seeds_side_by_side, [], []
+    config = resolve(name, "own", Size(9, 8, (16, 16))).config
+    decide, decided, found = placement.seeds_side_by_side, [], []
 
     def noted(*arguments):
         decided[-1].append(min(9, decide(*arguments)))
         return decided[-1][-1]
 
-    monkeypatch.setattr(train, "_seeds_side_by_side", noted)
+    monkeypatch.setattr(placement, "seeds_side_by_side", noted)
     for limit in (1e9, 5 * 1024, 1):
-        monkeypatch.setattr(train, "_SIDE_BY_SIDE_BYTES", limit)
+        monkeypatch.setattr(placement, "_SIDE_BY_SIDE_BYTES", limit)
         program = build.__wrapped__(name, config, spec)  # not one that was compiled before
         views = [jax.device_put(phase.view(dataset)) for phase in program.algorithm.phases]
         decided.append([])
@@ -122,7 +123,7 @@ def test_blocks_change_no_batch(program_and_views):
 
 
 def test_a_run_learns_in_blocks_that_hold_few_bytes(monkeypatch, toy):
-    config = TABLE1["bc"].default.resized(num_steps=8, batch_size=8, hidden_dims=(16,))
+    config = resolve("bc", "own", Size(8, 8, (16,))).config
     program, keys = build("bc", config, toy[1]), stream([0, 1], TRAIN)
     view = jax.device_put(program.algorithm.phases[0].view(toy[0]))
     learn, lengths = program.runs[0].learn, []
@@ -172,17 +173,18 @@ def test_chunks_divide_the_interval(interval, expected):
 
 
 def test_equal_settings_share_one_program(toy):
-    config = TABLE1["bc"].default.resized(num_steps=8, batch_size=8, hidden_dims=(16,))
+    config = resolve("bc", "own", Size(8, 8, (16,))).config
     assert build("bc", config, toy[1]) is build("bc", dataclasses.replace(config), toy[1])
 
 
 SHARDED = """
 import functools
 import jax, numpy as np
-from algos.registry import TABLE1
-from bench.train import INIT, TRAIN, build, replicated_sharding, stream
+from algos.settings import Size, resolve
+from algos.views import statistics
+from bench.run.placement import replicated_sharding
+from bench.run.train import INIT, TRAIN, build, stream
 from envs import toy
-from envs.views import statistics
 
 dataset, spec = toy.random_episodes()
 every_device, seeds = jax.local_devices(), range(4)
@@ -190,7 +192,7 @@ assert len(every_device) == 4
 results = []
 for count in (1, 2, 4):
     jax.local_devices = lambda: every_device[:count]
-    config = TABLE1["td3_bc"].default.resized(num_steps=8, batch_size=8, hidden_dims=(16, 16))
+    config = resolve("td3_bc", "own", Size(8, 8, (16, 16))).config
     program = build("td3_bc", config, spec)
     states = program.init(stream(seeds, INIT), statistics(dataset))
     view = program.algorithm.phases[0].view(dataset)

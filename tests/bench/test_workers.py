@@ -16,6 +16,7 @@ from bench import cli, grid
 from bench.launch import datasets as side_by_side
 from bench.launch import pool, processes
 from bench.run import cell as cells
+from bench.run import plan as plans
 from bench.run.profiles import PROFILES
 from envs.recipes import Recipe
 from envs.sources.regenerated import provenance
@@ -25,7 +26,7 @@ TASKS = ("hopper-medium", "hopper-medium-replay", "halfcheetah-medium")
 
 
 def plan(task="hopper-medium", algorithm="bc"):
-    return grid.plan(get_task(task), algorithm, PROFILES["smoke"], "regenerated")
+    return plans.plan(get_task(task), algorithm, PROFILES["smoke"], "regenerated")
 
 
 @pytest.fixture
@@ -119,7 +120,7 @@ def test_a_failed_cell_stops_no_other(datasets, tmp_path):
     failures = grid.run(planned, "smoke", tmp_path, display, num_workers=2)
     assert len(failures) == 1
     assert failures[0].startswith("hopper-medium/iql failed: ")
-    assert "Diverged" in (cells.folder_of(bad, tmp_path) / "FAILED").read_text()
+    assert "Diverged" in (cells.failed_in(bad, tmp_path) / "FAILED").read_text()
     assert len(list(tmp_path.rglob("DONE"))) == 2
     assert len(display.finished_parts) == 3
 
@@ -203,7 +204,7 @@ def test_a_worker_that_is_killed_for_its_memory_takes_its_own_cell_alone_with_it
     failures = grid.run(planned, "smoke", tmp_path, display, num_workers=2)
     assert len(failures) == 1
     assert "hopper-medium/bc failed: its process was killed, perhaps for want" in failures[0]
-    assert sorted(done.parent.parent.name for done in tmp_path.rglob("DONE")) == ["bc", "bc_10pct"]
+    assert sorted(done.parents[2].name for done in tmp_path.rglob("DONE")) == ["bc", "bc_10pct"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

@@ -1,6 +1,5 @@
-"""What the repository says of itself: committed tables, README, behaviour policies."""
+"""What is committed beside the code: tables, pages, figures, behaviour policies."""
 
-import re
 from pathlib import Path
 
 import pytest
@@ -70,23 +69,6 @@ def test_claims_are_of_methods_that_there_are():
     assert set(known["ours"]) | set(known["theirs"]) <= set(TABLE1)
 
 
-def test_the_readme_shows_the_committed_table_and_the_averages_of_the_longer_profile():
-    text = reference.README.read_text()
-    assert reference.quoting(text) == text
-    quick = (ROOT / "results" / "regenerated" / "quick" / "table1.md").read_text()
-    assert f"<!-- table: results/regenerated/quick/table1.md -->\n{quick}" in text
-    averages = text.split("<!-- averages: results/regenerated/cpu/table1.md -->\n")[1]
-    lines = averages.split("<!-- end of averages -->")[0].splitlines()
-    assert [line.partition(" average")[0] for line in lines[3:]] == [
-        *("| **locomotion", "| **antmaze", "| **pointmaze"),
-    ]
-
-
-def test_a_table_that_the_readme_quotes_wrongly_is_put_right():
-    text = reference.README.read_text()
-    assert reference.quoting(text.replace("| hopper-medium |", "| hopper-tall |")) == text
-
-
 def test_the_committed_quick_table_has_no_empty_cell():
     text = (ROOT / "results" / "regenerated" / "quick" / "table1.md").read_text()
     assert "| - |" not in text
@@ -119,10 +101,3 @@ def test_the_results_in_git_take_less_than_six_megabytes():
     assert ROOT / "results" / "FINDINGS.md" in files
     assert not [path for path in files if path.suffix in (".html", ".png")]
     assert sum(path.stat().st_size for path in files) < 6e6
-
-
-def test_documents_name_tests_that_are_there():
-    for document in ("README.md", "CONTRIBUTING.md", "tests/hostile/INPUTS.md"):
-        named = re.findall(r"\btest_\w+\.py\b", (ROOT / document).read_text())
-        assert named
-        assert [name for name in named if not any((ROOT / "tests").rglob(name))] == []

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from algos.registry import ALGORITHMS
-from bench import grid, store
-from bench.run import cell
+from algos.settings import resolve
+from bench import store
+from bench.run import plan as plans
 from bench.run.profiles import PROFILES
 from envs.tasks import get_task
 
@@ -25,26 +26,30 @@ def resolved():
     lines = []
     for profile_name, profile in PROFILES.items():
         for family, size in profile.sizes.items():
-            for name, entry in ALGORITHMS.items():
-                config = dataclasses.asdict(size.resize(entry.config(family)))
+            for name in ALGORITHMS:
+                config = dataclasses.asdict(resolve(name, family, size).config)
                 key = {"profile": profile_name, "family": family, "algorithm": name}
                 lines.append(json.dumps(key | {"config": config}))
     return lines
 
 
 def test_every_method_has_the_settings_on_record():
-    assert resolved() == CONFIGS.read_text().splitlines()
+    assert sorted(resolved()) == sorted(CONFIGS.read_text().splitlines())
 
 
 @pytest.mark.parametrize("path", COMMITTED, ids=lambda path: path.parent.name)
 def test_every_committed_cell_has_the_name_that_it_was_given(monkeypatch, path):
-    """A cell whose name changes would be trained again, which for all of them takes hours."""
+    """A cell whose name changes would be trained again, which for all of them takes hours.
+
+    A field of a Config that gets another name keeps the former one as its key; see
+    ``bench.run.plan.settings_of``.
+    """
     for name, facts in store.read_provenance(path).items():
         task, source = get_task(facts["task"]["name"]), facts["settings"]["source"]
-        planned = grid.plan(task, facts["algorithm"], PROFILES[path.parent.name], source)
-        monkeypatch.setattr(cell, "version", facts["versions"].__getitem__)
-        monkeypatch.setattr(cell.Cell, "data", facts["dataset"])
-        assert cell.folder_of(planned, Path()).name == facts["hash"], name
+        planned = plans.plan(task, facts["algorithm"], PROFILES[path.parent.name], source)
+        monkeypatch.setattr(plans, "version", facts["versions"].__getitem__)
+        monkeypatch.setattr(plans.Cell, "data", facts["dataset"])
+        assert plans.folder_of(planned, Path()).name == facts["hash"], name
 
 
 if __name__ == "__main__":

@@ -65,6 +65,14 @@ def test_imports_go_from_bench_to_algos_to_envs(path):
         assert not [name for name in imports(path) if is_module(name, above)]
 
 
+def test_runs_and_reports_know_nothing_of_each_other():
+    for one, other in (("run", "report"), ("report", "run")):
+        files = sorted((ROOT / "bench" / one).glob("*.py"))
+        assert len(files) > 5
+        for file in files:
+            assert not [name for name in imports(file) if is_module(name, f"bench.{other}")]
+
+
 def test_methods_do_not_import_each_other():
     files = methods()
     assert {"bc", "iql"} <= {file.stem for file in files}

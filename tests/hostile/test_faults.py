@@ -21,6 +21,7 @@ from bench import cli, grid, store
 from bench.report import artifacts, claims, formats, page
 from bench.run import cell as cells
 from bench.run import checkpoint, records
+from bench.run import plan as plans
 from bench.run.profiles import PROFILES
 from envs import files
 from envs.collect import policy
@@ -35,24 +36,31 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def plan(algorithm="bc", **overrides):
     task = get_task("hopper-medium")
-    return grid.plan(task, algorithm, PROFILES["smoke"], "regenerated", **overrides)
+    return plans.plan(task, algorithm, PROFILES["smoke"], "regenerated", **overrides)
+
+
+def group(folder):
+    """The folder of the one group of seeds that a cell's folder has."""
+    (found,) = folder.glob("seeds-*")
+    return found
 
 
 def content(folder):
+    """Of a group of seeds."""
     return {name: (folder / name).read_bytes() for name in ("evals.csv", "train.csv")}
 
 
 @pytest.fixture(scope="module")
 def undisturbed(datasets, tmp_path_factory):
-    return content(cells.run(plan(), tmp_path_factory.mktemp("undisturbed")))
+    return content(group(cells.run(plan(), tmp_path_factory.mktemp("undisturbed"))))
 
 
 @pytest.fixture
 def stopped(datasets, tmp_path, monkeypatch):
-    """A cell's folder as a power cut at its very end leaves it: two checkpoints, no DONE."""
+    """A group's folder as a power cut at its very end leaves it: two checkpoints, no DONE."""
     with monkeypatch.context() as patch:
         patch.setattr(checkpoint, "clear", lambda folder: None)
-        folder = cells.run(plan(), tmp_path)
+        folder = group(cells.run(plan(), tmp_path))
     (folder / "DONE").unlink()
     return folder
 
@@ -63,16 +71,16 @@ def checkpoints(folder):
 
 
 def go_on(folder):
-    """Run the cell of ``folder`` again; (its content, what was said, steps that were trained)."""
+    """Run the cell of a group again; (its content, what was said, steps that were trained)."""
     lines, steps = [], []
-    results_folder = folder.parents[4]
+    results_folder = folder.parents[5]
     again = cells.run(
         plan(),
         results_folder,
         report=lines.append,
         progress=lambda step, total: steps.append(step),
     )
-    assert again == folder
+    assert again == folder.parent
     return content(folder), lines, steps
 
 
@@ -158,8 +166,8 @@ def test_a_checkpoint_of_other_networks_is_not_used(datasets, tmp_path, monkeypa
     other = plan(config=dataclasses.replace(plan().config, hidden_dims=(8, 8)))
     with monkeypatch.context() as patch:
         patch.setattr(checkpoint, "clear", lambda folder: None)
-        wrong = cells.run(other, tmp_path / "other")
-    folder = cells.folder_of(plan(), tmp_path / "x")
+        wrong = group(cells.run(other, tmp_path / "other"))
+    folder = plans.folder_of(plan(), tmp_path / "x") / wrong.name
     folder.parent.mkdir(parents=True)
     wrong.rename(folder)
     (folder / "DONE").unlink()
@@ -207,9 +215,9 @@ def test_losses_of_nan_stop_their_cell_keep_the_last_good_checkpoint_and_stop_no
     error = capsys.readouterr().err
     assert re.search(r"_loss of hopper-medium/bc, seed 0, is nan by step 200; so it went", error)
     assert "Traceback" not in error
-    folder = cells.folder_of(plan(), tmp_path)
+    folder = group(plans.folder_of(plan(), tmp_path))
     assert [path.name for path in checkpoints(folder)] == ["0-100"]
-    assert (cells.folder_of(plan("bc_10pct"), tmp_path) / "DONE").exists()
+    assert (group(plans.folder_of(plan("bc_10pct"), tmp_path)) / "DONE").exists()
     assert cli.main(arguments) == 0  # goes on from that checkpoint
 
 
@@ -230,7 +238,7 @@ def test_a_lost_seed_is_put_to_rest_and_the_score_is_of_others(undisturbed, tmp_
     before, after = ([np.array_equal(leaf[1], leaf[0]) for leaf in leaves] for leaves in played)
     assert not all(before)
     assert all(after)
-    folder = cells.folder_of(plan(), tmp_path)
+    folder = group(plans.folder_of(plan(), tmp_path))
     found = store.read_rows(folder / "evals.csv", records.EVAL_COLUMNS)
     kept = expected[(expected["seed"] == 0) | (expected["step"] == 100)]
     assert found.equals(kept.reset_index(drop=True))
@@ -253,7 +261,7 @@ def test_losses_that_are_not_finite_are_losses(tmp_path, loss):
 @pytest.mark.parametrize("stop_at", [None, 100])
 def test_a_seed_that_is_lost_to_nan_stops_no_other_seed(datasets, tmp_path, monkeypatch, stop_at):
     config = dataclasses.replace(plan().config, num_steps=300)
-    whole = cells.run(plan(config=config, num_evaluations=3), tmp_path / "whole")
+    whole = group(cells.run(plan(config=config, num_evaluations=3), tmp_path / "whole"))
     expected = store.read_rows(whole / "evals.csv", records.EVAL_COLUMNS)
     planned = plan(config=config, num_evaluations=3)
     lines, steps = [], []
@@ -274,7 +282,7 @@ def test_a_seed_that_is_lost_to_nan_stops_no_other_seed(datasets, tmp_path, monk
     assert steps == [100, 200, 300]
     assert len(lines) == 1
     assert re.fullmatch(r".* seed 0, is nan by step 200; the other seeds go on", lines[0])
-    folder = cells.folder_of(planned, tmp_path)
+    folder = group(plans.folder_of(planned, tmp_path))
     found = store.read_rows(folder / "evals.csv", records.EVAL_COLUMNS)
     kept = (expected["seed"] == 1) | (expected["step"] == 100)
     assert found.equals(expected[kept].reset_index(drop=True))
@@ -292,7 +300,7 @@ def test_a_second_loss_leaves_the_checkpoint_from_before_the_first(datasets, tmp
     spoil(monkeypatch, 300, 1)
     with pytest.raises(cells.Diverged, match="it went with 2 of its seeds"):
         cells.run(planned, tmp_path)
-    folder = cells.folder_of(planned, tmp_path)
+    folder = group(plans.folder_of(planned, tmp_path))
     # At step 200, when seed 0 was lost, the newest was that of step 100.
     assert [path.name for _, _, path in checkpoint._list(folder / "good")] == ["0-100"]
     found = store.read_rows(folder / "evals.csv", records.EVAL_COLUMNS)
@@ -302,7 +310,7 @@ def test_a_second_loss_leaves_the_checkpoint_from_before_the_first(datasets, tmp
 def test_a_clock_that_goes_backwards_changes_nothing(datasets, tmp_path, undisturbed, monkeypatch):
     now = iter(range(2_000_000_000, 0, -100))
     monkeypatch.setattr(time, "time", lambda: float(next(now)))
-    assert content(cells.run(plan(), tmp_path)) == undisturbed
+    assert content(group(cells.run(plan(), tmp_path))) == undisturbed
 
 
 def test_a_disk_that_takes_no_more_bytes_is_one_line_and_nothing_is_half_written(
@@ -351,7 +359,7 @@ def test_a_disk_that_is_full_at_any_stage_ends_the_grid_in_one_line_and_loses_no
     assert not list(tmp_path.rglob("*.tmp"))
     assert not list(tmp_path.rglob("FAILED"))
     assert cli.main(arguments) == 0
-    assert content(cells.folder_of(plan(), tmp_path)) == undisturbed
+    assert content(group(plans.folder_of(plan(), tmp_path))) == undisturbed
 
 
 def test_a_checkpoint_on_a_full_disk_is_one_line_with_several_workers(datasets, tmp_path):
@@ -436,15 +444,15 @@ def test_a_checkpoint_that_a_kill_left_in_a_finished_cell_goes_in_the_next_run(
 ):
     with monkeypatch.context() as patch:
         patch.setattr(checkpoint, "clear", lambda folder: None)
-        folder = cells.run(plan(), tmp_path)
+        folder = group(cells.run(plan(), tmp_path))
     assert (folder / "checkpoint").exists()
     monkeypatch.setattr(cells, "_train", lambda *_: pytest.fail("trained again"))
-    assert cells.run(plan(), tmp_path) == folder
+    assert cells.run(plan(), tmp_path) == folder.parent
     assert not (folder / "checkpoint").exists()
 
 
 def test_links_in_place_of_what_a_cell_writes_are_not_written_through(datasets, tmp_path):
-    folder = cells.folder_of(plan(), tmp_path / "results")
+    folder = plans.folder_of(plan(), tmp_path / "results") / "seeds-0-1"
     folder.mkdir(parents=True)
     outside = tmp_path / "outside"
     outside.mkdir()
@@ -454,7 +462,7 @@ def test_links_in_place_of_what_a_cell_writes_are_not_written_through(datasets, 
         (folder / name).symlink_to(outside / name)
     (folder / "checkpoint").symlink_to(outside)
     before = {path.name: path.read_bytes() for path in outside.iterdir()}
-    assert cells.run(plan(), tmp_path / "results") == folder
+    assert cells.run(plan(), tmp_path / "results") == folder.parent
     assert not any((folder / name).is_symlink() for name in (*names, "checkpoint"))
     assert {path.name: path.read_bytes() for path in outside.iterdir()} == before
 

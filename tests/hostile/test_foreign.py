@@ -12,11 +12,10 @@ import pytest
 from gymnasium.spaces import Box
 from minari.data_collector import EpisodeBuffer
 
-from bench import cli, grid, store
-from bench.report import claims, page, table
+from bench import cli, store
+from bench.run import plan as plans
 from bench.run.profiles import PROFILES
 from envs import tasks
-from envs.sources import registry
 
 STEPS = 6
 ALIVE = []  # environments that are not closed
@@ -93,14 +92,10 @@ def add_tasks(monkeypatch):
     """Rows for the environments of these names."""
 
     def add(*names):
-        rows = [tasks._own(f"me/{name}-v0", f"{name}-v0", (0.0, 6.0)) for name in names]
+        rows = [tasks.own_task(f"me/{name}-v0", f"{name}-v0", (0.0, 6.0)) for name in names]
         for row in rows:
             save(row.data)
-            monkeypatch.setitem(tasks.TASKS, row.name, row)
-        offered = registry.SOURCES["own"]._replace(tasks=tuple(row.name for row in rows))
-        monkeypatch.setitem(registry.SOURCES, "own", offered)
-        for module in (table, page, claims):
-            monkeypatch.setattr(module, "FAMILIES", (*tasks.FAMILIES, tasks.OWN))
+            tasks.register(row)
         return rows
 
     return add
@@ -129,7 +124,7 @@ def run(folder, *algorithms):
 
 
 def plan(task, algorithm="bc"):
-    return grid.plan(task, algorithm, PROFILES["smoke"], "own")
+    return plans.plan(task, algorithm, PROFILES["smoke"], "own")
 
 
 @pytest.mark.parametrize("fault", FAULTS)
@@ -146,7 +141,7 @@ def test_an_environments_fault_fails_its_cells_alone_with_a_place_in_one_line(
         assert f"{name}-v0" in line
         assert FAULTS[fault] in line
         assert f"{good.name}/bc" in captured.out
-        assert [path.parents[2].name for path in tmp_path.rglob("DONE")] == [good.name]
+        assert [path.parents[3].name for path in tmp_path.rglob("DONE")] == [good.name]
         rows = store.read_rows(tmp_path / "own" / "smoke" / "scores.csv", store.SCORE_COLUMNS)
         assert set(store.cell_names(rows)) == {f"{good.name}/bc"}
     assert ALIVE == []

@@ -1,0 +1,58 @@
+"""What a cell learns from and is scored in, at hand: data are read and audited once."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+from bench.run import baselines
+from bench.run.evaluate import describe
+from bench.run.plan import Cell
+from envs.dataset import Dataset
+from envs.environment import Environment
+from envs.errors import Fault, InputError
+from envs.sources.registry import load
+from envs.tasks import Task
+
+
+def load_once(cell: Cell) -> Dataset:
+    """The cell's data, read once for all cells that follow each other on them."""
+    settings = cell.settings
+    return _load_once(cell.task, settings.source, settings.scale, cell.data["hash"])[0]
+
+
+def audit_once(cell: Cell) -> dict[str, Any]:
+    """What ``bench.run.baselines.audited`` says of the cell's data, asked once for many cells."""
+    settings = cell.settings
+    made_of = (cell.task, settings.source, settings.scale, cell.version)
+    return _audit_once(*made_of, cell.data["hash"])
+
+
+def make_lanes(cell: Cell, num_envs: int) -> Environment:
+    """``num_envs`` lanes of the environment that scores the cell, to be closed after use.
+
+    Raises:
+        Fault: it cannot be made, for whatever reason of its own.
+    """
+    try:
+        return cell.world.make(num_envs, None)
+    except (Exception, SystemExit) as error:
+        made = f"environment {cell.world.gymnasium_id} cannot be made: {describe(error)}"
+        reason = str(error) if isinstance(error, InputError) else made
+        raise Fault(f"{cell.task.name} cannot be scored: {reason}") from error
+
+
+@functools.lru_cache(maxsize=1)
+def _load_once(
+    task: Task, source: str, scale: float, dataset_hash: str
+) -> tuple[Dataset, dict[str, Any]]:
+    del dataset_hash  # of files that may change while this process lives
+    return load(task, source, scale)
+
+
+@functools.lru_cache(maxsize=1)
+def _audit_once(
+    task: Task, source: str, scale: float, version: str | None, dataset_hash: str
+) -> dict[str, Any]:
+    loaded = _load_once(task, source, scale, dataset_hash)
+    return baselines.audited(task, source, scale, version, loaded)
