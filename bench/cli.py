@@ -14,7 +14,20 @@ if foreign := shadows.find_foreign():
     sys.exit(2)
 
 from bench import devices, interrupt, terminal
-from bench.commands import audit, cell, compare, data, doctor, grid, play, report, table, train
+from bench.commands import (
+    audit,
+    cell,
+    compare,
+    data,
+    doctor,
+    grid,
+    play,
+    report,
+    runs,
+    sweep,
+    table,
+    train,
+)
 from bench.commands import list as listing
 from bench.commands.options import parse
 from bench.commands.showing import EXIT_FAILED, EXIT_USAGE
@@ -72,8 +85,8 @@ def _dispatch(arguments: list[str]) -> int:
         name = " ".join(arguments[:words])
         if name in COMMANDS:
             command, rest = COMMANDS[name], arguments[words:]
-            if command.run is train.run:  # parses for itself: its options depend on the method
-                return train.run(rest)
+            if command.run in (train.run, sweep.run):  # their options depend on the method
+                return command.run(rest)
             return command.run(parse(command.arguments, rest, f"rl-or-bc {name}"))
     if arguments == ["--version"]:
         print(f"rl-or-bc {_version()}")
@@ -111,7 +124,9 @@ COMMANDS = {
     "audit": Command(audit.Arguments, audit.run),
     "train": Command(train.Arguments, train.run),
     "cell": Command(cell.Arguments, cell.run),
+    "sweep": Command(sweep.Arguments, sweep.run),
     "grid": Command(grid.Arguments, grid.run),
+    "runs": Command(runs.Arguments, runs.run),
     "play": Command(play.Arguments, play.run),
     "table": Command(table.Arguments, table.run),
     "compare": Command(compare.Arguments, compare.run),

@@ -401,7 +401,7 @@ def test_an_environment_that_is_made_otherwise_under_the_same_name_makes_another
     cell = plans.plan(TASK, "bc", PROFILES["smoke"], "own")
     names = [plans.folder_of(cell, tmp_path).name]
     for made in ({"kwargs": {"friction": 0.1}}, {"kwargs": {"friction": 0.2}}, {}):
-        del gymnasium.registry["Reach-v0"]
+        del gymnasium.envs.registration.registry["Reach-v0"]
         gymnasium.register("Reach-v0", f"{__name__}:Without", max_episode_steps=STEPS, **made)
         names.append(plans.folder_of(cell, tmp_path).name)
     assert len(set(names)) == 4  # the last is of another class

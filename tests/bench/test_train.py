@@ -184,7 +184,7 @@ from algos.registry import TABLE1
 from bench.run.placement import replicated_sharding
 from bench.run.train import INIT, TRAIN, build, stream
 from envs import toy
-from envs.views import statistics
+from algos.views import statistics
 
 dataset, spec = toy.random_episodes()
 every_device, seeds = jax.local_devices(), range(4)

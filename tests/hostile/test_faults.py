@@ -508,7 +508,8 @@ WRITERS = {
 WRITE = """
 import sys
 from pathlib import Path
-from bench import findings, report, results, table
+from bench import store as results
+from bench.report import claims as findings, page as report, table
 root = Path(sys.argv[1])
 folder = root / "regenerated" / "quick"
 rows = results.read_rows(folder / "scores.csv", results.SCORE_COLUMNS)
@@ -553,7 +554,7 @@ PUBLISH = """
 import sys
 from pathlib import Path
 import pandas as pd
-from bench import results
+from bench import store as results
 from tests.helpers.score_files import sound
 folder, task = Path(sys.argv[1]), sys.argv[2]
 for number in range(10):
