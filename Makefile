@@ -5,7 +5,7 @@ ARGS ?=
 READY := .venv/.installed
 UV := uv==0.13.9
 
-.PHONY: help setup format check test test-slow bench bench-gpu table1 reference policies lock clean
+.PHONY: help setup format check test test-slow docs bench bench-gpu table1 reference policies lock clean
 
 
 help:  ## list the targets
@@ -28,6 +28,9 @@ test: $(READY)  ## run the fast tests
 test-slow: $(READY)  ## run the tests that take minutes
 	@.venv/bin/pytest -m slow $(ARGS)
 
+docs: $(READY)  ## build the site, docs/_build/html; a warning is an error
+	@.venv/bin/sphinx-build -q -W --keep-going -b html docs docs/_build/html $(ARGS)
+
 bench: $(READY)  ## time learning, evaluation and start (ARGS=--short)
 	@mkdir -p results/bench
 	@file=results/bench/$$(.venv/bin/python -c 'import jax; print(jax.default_backend())').json; \
@@ -42,7 +45,7 @@ bench-gpu: $(READY)  ## time learning at published sizes on an accelerator (ARGS
 table1: $(READY)  ## run the grid into results/local (PROFILE=quick, ARGS=...)
 	@.venv/bin/rl-or-bc grid --profile $(PROFILE) $(ARGS)
 
-reference: $(READY)  ## make the committed results again, and README's tables (PROFILE, ARGS)
+reference: $(READY)  ## make the committed results again, and README's table (PROFILE, ARGS)
 	@.venv/bin/rl-or-bc grid --results results --profile $(PROFILE) $(ARGS)
 	@.venv/bin/rl-or-bc report --results results
 	@.venv/bin/python -m tests.helpers.reference
@@ -55,11 +58,11 @@ policies: $(READY)  ## train the behaviour policies that collect the data sets
 lock: $(READY)  ## re-make requirements.lock (ARGS=--upgrade for new versions)
 	@.venv/bin/python -m venv .venv/lock
 	@.venv/lock/bin/python -m pip install -q --disable-pip-version-check '$(UV)'
-	@.venv/lock/bin/uv pip compile -q pyproject.toml --extra dev --universal --python-version 3.11 \
-		--generate-hashes --no-emit-index-url --no-header -o requirements.lock $(ARGS)
+	@.venv/lock/bin/uv pip compile -q pyproject.toml --extra dev --extra docs --universal \
+		--python-version 3.11 --generate-hashes --no-emit-index-url --no-header -o requirements.lock $(ARGS)
 
 clean:  ## remove caches and build output (.venv and results stay)
-	@rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@rm -rf build dist docs/_build docs/_static/drawn *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	@find . -path ./.venv -prune -o -type d -name __pycache__ -exec rm -rf {} +
 
 # The script is no prerequisite: an edit to it should not rebuild an environment that is in order.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol, Self
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -24,20 +24,7 @@ State = Any
 Carry = Any
 Batch = Any
 Metrics = dict[str, jax.Array]
-
-
-# Measured on regenerated data. IQL on walker2d-medium, 10,000 steps: 12 at the published
-# temperature, 43 at a third of it, 45 at a sixth. TD3+BC on halfcheetah-medium-expert, 12,000
-# steps: 7 at the published weight of Q, 33 at a quarter of it.
-_STEPS_TO_TRUST_CRITICS = 50_000
-
-
-def trust_in_critics(num_steps: int) -> float:
-    """How far a run of ``num_steps`` lets its actor follow the critics: 1 as published, 0 not.
-
-    In a short run the critics are young and much of what they say is noise. For ``resized`` alone.
-    """
-    return min(1.0, num_steps / _STEPS_TO_TRUST_CRITICS)
+Loss = tuple[jax.Array, Metrics]  # what a loss gives: its value [], and numbers to show
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -68,12 +55,6 @@ class Config:
         if not holds:
             raise InputError(f"{field} must be {rule}, got {getattr(self, field)!r}")
 
-    def resized(self, *, num_steps: int, batch_size: int, hidden_dims: tuple[int, ...]) -> Self:
-        """The same method in a smaller size; methods override it for what else that needs."""
-        return dataclasses.replace(
-            self, num_steps=num_steps, batch_size=batch_size, hidden_dims=hidden_dims
-        )
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ValueConfig(Config):
@@ -100,12 +81,6 @@ class ValueConfig(Config):
         self.require("polyak", 0.0 < self.polyak <= 1.0, "above 0 and at most 1")
         known = sorted(REWARD_TRANSFORMS)
         self.require("reward_transform", self.reward_transform in known, f"one of {known}")
-
-
-# Of every method that learns values of pointmaze: 0.97 is 33 steps, where the way to the goal takes
-# 50 to 70, so that a few thousand updates carry values from end to end, and few of them wait for
-# the target or for small steps.
-POINTMAZE: dict[str, Any] = {"discount": 0.97, "polyak": 0.05, "learning_rate": 2e-3}
 
 
 class Init(Protocol):
@@ -185,72 +160,52 @@ class Trainable(struct.PyTreeNode):
         return cls(params=params, opt_state=tx.init(params))
 
 
-class Normalizer(struct.PyTreeNode):
-    """Observations shifted and scaled to mean 0 and standard deviation 1 over the dataset."""
-
-    mean: jax.Array
-    std: jax.Array
-
-    @classmethod
-    def create(cls, statistics: Statistics, enabled: bool) -> Normalizer:
-        """The dataset's mean and deviation, or the identity unless ``enabled``.
-
-        Source: 1e-3 added to the deviation, sfujim/TD3_BC@8791ad7 ``utils.py``.
-        """
-        mean, std = map(jnp.asarray, statistics)
-        if not enabled:
-            return cls(mean=jnp.zeros_like(mean), std=jnp.ones_like(std))
-        return cls(mean=mean, std=std + 1e-3)
-
-    def __call__(self, observations: jax.Array) -> jax.Array:
-        """``[..., O]`` -> ``[..., O]``."""
-        shape = (1,) * (observations.ndim - 1) + self.mean.shape
-        return (observations - self.mean.reshape(shape)) / self.std.reshape(shape)
-
-
-def gradient_step(
-    loss_fn: Callable[[Params], tuple[jax.Array, Metrics]],
+def descend(
+    loss: Callable[..., Loss],
     trainable: Trainable,
     tx: optax.GradientTransformation,
+    *args: Any,
 ) -> tuple[Trainable, Metrics]:
-    """One optimizer step down ``loss_fn(params) -> (loss [], metrics)``.
+    """One step of the optimizer down ``loss(params, *args) -> (loss [], metrics)``.
 
-    Gradients flow through the ``params`` argument alone; all that ``loss_fn`` closes over is
-    constant.
+    Gradients flow through ``params`` alone; ``args``, and all that ``loss`` closes over, are
+    constants.
     """
-    grads, metrics = jax.grad(loss_fn, has_aux=True)(trainable.params)
+    grads, metrics = jax.grad(loss, has_aux=True)(trainable.params, *args)
     return _stepped(trainable, tx, grads), metrics
 
 
-def gradient_step_in_pieces(
-    loss_fn: Callable[..., tuple[jax.Array, Metrics]],
+# CQL's 31 actions a row make 2 MB of a hidden layer of 256 units, which a processor's cache holds.
+_ROWS_OF_A_PIECE = 64
+
+
+def descend_in_pieces(
+    loss: Callable[..., Loss],
     trainable: Trainable,
     tx: optax.GradientTransformation,
-    batch: tuple[jax.Array, ...],
-    axes: tuple[int, ...],
-    size: int,
+    *args: jax.Array,
+    in_axes: tuple[int, ...],
 ) -> tuple[Trainable, Metrics]:
-    """`gradient_step` down ``loss_fn(params, *batch)``, taken in one piece after another on a CPU.
+    """`descend`, on a CPU with the mean of the gradients of one piece of the batch after another.
 
-    What a piece leaves for its way back then stays in the processor's cache. An accelerator would
-    rather have all at once.
+    It is for losses of several actions a row, which fill the cache with a whole batch. An
+    accelerator takes the whole batch, and so does a CPU where pieces do not divide it.
 
     Args:
-        loss_fn: a mean over rows, and so are its metrics.
-        trainable: as of `gradient_step`.
-        tx: as of `gradient_step`.
-        batch: arrays of B rows.
-        axes: where each of ``batch`` has its rows.
-        size: rows of a piece; all in one, unless it divides B.
+        loss: a mean over rows, and so are its metrics.
+        trainable: its parameters and their optimizer's state.
+        tx: the optimizer.
+        *args: the other arguments of the loss.
+        in_axes: the axis of the B rows in each of ``args``.
     """
-    num_rows = batch[0].shape[axes[0]]
-    if jax.default_backend() != "cpu" or num_rows % size or num_rows == size:
-        return gradient_step(lambda params: loss_fn(params, *batch), trainable, tx)
-    pieces = num_rows // size
+    num_rows = args[0].shape[in_axes[0]]
+    pieces, rest = divmod(num_rows, _ROWS_OF_A_PIECE)
+    if jax.default_backend() != "cpu" or pieces < 2 or rest:
+        return descend(loss, trainable, tx, *args)
     split = lambda x, axis: jnp.stack(jnp.split(x, pieces, axis))
-    step = lambda piece: jax.grad(loss_fn, has_aux=True)(trainable.params, *piece)
-    found = jax.lax.map(step, tuple(map(split, batch, axes)))
-    grads, metrics = jax.tree.map(lambda x: x.mean(0), found)
+    gradient = lambda piece: jax.grad(loss, has_aux=True)(trainable.params, *piece)
+    of_pieces = jax.lax.map(gradient, tuple(map(split, args, in_axes)))
+    grads, metrics = jax.tree.map(lambda x: x.mean(0), of_pieces)
     return _stepped(trainable, tx, grads), metrics
 
 

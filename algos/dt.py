@@ -10,11 +10,8 @@ learning rate of 8e-4, and these two make the variant ``dt_corl``.
 Departures: 1e-3 instead of 1e-6 is added to the observations' deviation, as for the other methods;
 windows are padded after their end, not before their start, which changes no prediction; biases of
 embeddings and of the action head start at 0, not within PyTorch's uniform bounds; the heads that
-predict states and returns, which the authors do not train, are left out. In smaller profiles
-(``Config.resized``) there are fewer steps on fewer, shorter windows at a higher learning rate,
-without dropout and with small timestep embeddings. An embedding of a timestep that no episode of
-the data reaches stays as it starts; in pointmaze, whose episodes are legs of 20 steps, most of an
-evaluation is beyond them.
+predict states and returns, which the authors do not train, are left out. An embedding of a timestep
+that no episode of the data reaches stays as it starts.
 """
 
 from __future__ import annotations
@@ -26,12 +23,8 @@ import jax.numpy as jnp
 import optax
 from flax import struct
 
-from algos import core, networks, sampling, views
+from algos import core, networks, normalize, sampling, views
 from envs.environment import EnvSpec
-
-# Measured on regenerated hopper-medium, 1,200 steps of 60 rows: 57 with windows of 5 and 46 with
-# windows of 10, within the deviation over seeds; 27 and 33 with timestep_std 1.
-_SHORT_CONTEXT = 5
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -75,44 +68,11 @@ class Config(core.Config):
         self.require("warmup_steps", self.warmup_steps >= 1, "at least 1")
         self.require("return_scale", self.return_scale > 0.0, "above 0")
 
-    def resized(self, *, num_steps: int, batch_size: int, hidden_dims: tuple[int, ...]) -> Config:
-        """Smaller runs take longer, fewer steps on shorter windows, without dropout.
-
-        A window is several rows and a row three tokens, so a step costs far more than another
-        method's: there are a tenth of the steps asked for, as in the published runs, where they
-        can be divided (the number of evaluations then still divides them), ``batch_size`` is
-        shared out as rows, and layers are no wider than published. In a short run dropout only
-        slows learning, and each of the timestep embeddings is seen too seldom to become more than
-        the noise it starts as.
-        """
-        num_steps = num_steps if num_steps % 10 else num_steps // 10
-        resized = super().resized(
-            num_steps=num_steps,
-            batch_size=max(1, batch_size // _SHORT_CONTEXT),
-            hidden_dims=tuple(min(width, self.hidden_dims[0]) for width in hidden_dims),
-        )
-        return dataclasses.replace(
-            resized,
-            learning_rate=1e-3,
-            context=_SHORT_CONTEXT,
-            dropout=0.0,
-            timestep_std=0.02,
-            warmup_steps=max(1, num_steps // 10),
-        )
-
 
 CONFIGS = {
     # Source: CORL, same commit as above.
     "antmaze": Config(return_scale=1.0),
-    "pointmaze": Config(return_scale=1.0),
 }
-
-
-class State(struct.PyTreeNode):
-    """Everything that training changes or acting needs."""
-
-    actor: core.Trainable
-    normalizer: core.Normalizer
 
 
 class Memory(struct.PyTreeNode):
@@ -120,7 +80,7 @@ class Memory(struct.PyTreeNode):
 
     Attributes:
         returns_to_go: ``[K]`` scaled.
-        observations: ``[K, O]`` normalized.
+        observations: ``[K, O]``.
         actions: ``[K, A]``.
         step: ``[]`` int32, steps taken so far.
     """
@@ -143,32 +103,29 @@ def make(config: Config, spec: EnvSpec) -> core.Algorithm:
     )
     tx = optimizer(config)
 
-    def init(key: jax.Array, statistics: views.Statistics) -> State:
-        return State(
-            actor=core.Trainable.create(transformer.init(key), tx),
-            normalizer=core.Normalizer.create(statistics, enabled=True),
-        )
+    def init(key: jax.Array, statistics: views.Statistics) -> core.Trainable:
+        del statistics
+        return core.Trainable.create(transformer.init(key), tx)
 
-    def update(
-        state: State, batch: sampling.Windows, key: jax.Array, step: jax.Array
-    ) -> tuple[State, core.Metrics]:
-        del step
-        inputs = (
+    def actor_loss(params: core.Params, batch: sampling.Windows, key: jax.Array) -> core.Loss:
+        """The squared error of every action in the windows, averaged over rows and entries."""
+        actions = transformer.apply(
+            params,
             batch.returns_to_go / config.return_scale,
-            state.normalizer(batch.observations),
+            batch.observations,
             batch.actions,
             batch.timesteps,
             batch.mask,
+            key=key if config.dropout > 0.0 else None,
         )
-        dropout_key = key if config.dropout > 0.0 else None
+        loss = jnp.mean((actions - batch.actions) ** 2, where=batch.mask[..., None])
+        return loss, {"actor_loss": loss}
 
-        def loss_fn(params: core.Params) -> tuple[jax.Array, core.Metrics]:
-            errors = transformer.apply(params, *inputs, key=dropout_key) - batch.actions
-            loss = jnp.mean(errors**2, where=batch.mask[..., None])
-            return loss, {"actor_loss": loss}
-
-        trained, metrics = core.gradient_step(loss_fn, state.actor, tx)
-        return state.replace(actor=trained), metrics
+    def update(
+        state: core.Trainable, batch: sampling.Windows, key: jax.Array, step: jax.Array
+    ) -> tuple[core.Trainable, core.Metrics]:
+        del step
+        return core.descend(actor_loss, state, tx, batch, key)
 
     def reset(key: jax.Array, goal: jax.Array) -> Memory:
         del key, goal
@@ -181,16 +138,16 @@ def make(config: Config, spec: EnvSpec) -> core.Algorithm:
         )
 
     def act(
-        state: State, carry: Memory, observation: jax.Array, last_reward: jax.Array
+        state: core.Trainable, carry: Memory, observation: jax.Array, last_reward: jax.Array
     ) -> tuple[jax.Array, Memory]:
         return_to_go = carry.returns_to_go[-1] - last_reward / config.return_scale
         returns_to_go = _push(carry.returns_to_go, return_to_go)
-        observations = _push(carry.observations, state.normalizer(observation))
+        observations = _push(carry.observations, observation)
         # The newest action is not known yet, and no state looks at its own.
         actions = _push(carry.actions, jnp.zeros(spec.action_dim))
         timesteps = carry.step - config.context + 1 + jnp.arange(config.context)
         (action,) = transformer.apply(
-            state.actor.params,
+            state.params,
             returns_to_go,
             observations,
             actions,
@@ -211,7 +168,7 @@ def make(config: Config, spec: EnvSpec) -> core.Algorithm:
         sample=sampling.windows(config.batch_size, config.context),
         update=update,
     )
-    return core.Algorithm(init, (phase,), reset, act)
+    return normalize.normalized(core.Algorithm(init, (phase,), reset, act))
 
 
 def optimizer(config: Config) -> optax.GradientTransformation:

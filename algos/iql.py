@@ -4,24 +4,20 @@ Source: Kostrikov et al. 2021 (arXiv:2110.06169); ikostrikov/implicit_q_learning
 ``learner.py``, ``critic.py``, ``actor.py``, ``configs/*_config.py``. The order of one update is
 theirs: V, then the actor with the new V, then Q with the new V, then the target of Q.
 
-Departures: the data's actions are not kept 1e-5 within their bounds. In smaller profiles
-(``Config.resized``) observations are normalised, the critics have layer norm, and short runs, and
-all runs in antmaze, weigh advantages less; without these, short runs of narrow nets learn little.
-The variant ``iql_corl`` normalises observations and, in locomotion, takes rewards as they are, as
-CORL's default does; what CORL sets for hopper alone is not in it.
+Departures: the data's actions are not kept 1e-5 within their bounds. The variant ``iql_corl``
+normalises observations and, in locomotion, takes rewards as they are, as CORL's default does; what
+CORL sets for hopper alone is not in it.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from typing import Self
 
 import jax
-import jax.numpy as jnp
 import optax
 from flax import struct
 
-from algos import core, losses, networks, sampling, views
+from algos import core, losses, networks, normalize, sampling, views
 from envs.environment import EnvSpec
 
 
@@ -51,55 +47,10 @@ class Config(core.ValueConfig):
         self.require("inverse_temperature", self.inverse_temperature >= 0.0, "at least 0")
         self.require("max_weight", self.max_weight > 0.0, "above 0")
 
-    def resized(self, *, num_steps: int, batch_size: int, hidden_dims: tuple[int, ...]) -> Self:
-        """Smaller runs take longer steps, on inputs of one scale, with steadier critics.
-
-        Much of a young critic's advantage is noise, which the published temperature would multiply
-        into weights at their cap; so it grows with the steps.
-        """
-        resized = super().resized(
-            num_steps=num_steps, batch_size=batch_size, hidden_dims=hidden_dims
-        )
-        return dataclasses.replace(
-            resized,
-            learning_rate=max(1e-3, self.learning_rate),
-            inverse_temperature=core.trust_in_critics(num_steps) * self.inverse_temperature,
-            normalize_observations=True,
-            layer_norm=True,
-        )
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class AntmazeConfig(Config):
-    """Settings for antmaze, published with over three times the temperature of locomotion.
-
-    Source: antmaze_config.py and the -1 in train_offline.py, same commit.
-    """
-
-    expectile: float = 0.9
-    inverse_temperature: float = 10.0
-    reward_transform: str = "minus_one"
-
-    def resized(self, *, num_steps: int, batch_size: int, hidden_dims: tuple[int, ...]) -> Self:
-        """Smaller runs weigh advantages as in locomotion at most.
-
-        Profile cpu, at 10 and 3: antmaze-umaze 27 and 98, medium and large mazes 52 and 57. At
-        10 the policy cuts corners, where the data are few, and gets stuck there.
-        """
-        resized = super().resized(
-            num_steps=num_steps, batch_size=batch_size, hidden_dims=hidden_dims
-        )
-        temperature = min(Config.inverse_temperature, resized.inverse_temperature)
-        return dataclasses.replace(resized, inverse_temperature=temperature)
-
 
 CONFIGS = {
-    "antmaze": AntmazeConfig(),
-    # Not published. Short runs take a share of the temperature (``resized``): 20 in profiles quick
-    # and cpu, twice what is published for antmaze.
-    "pointmaze": Config(
-        expectile=0.9, inverse_temperature=50.0, reward_transform="minus_one", **core.POINTMAZE
-    ),
+    # Source: antmaze_config.py and the -1 in train_offline.py, same commit.
+    "antmaze": Config(expectile=0.9, inverse_temperature=10.0, reward_transform="minus_one"),
 }
 
 
@@ -110,25 +61,19 @@ class State(struct.PyTreeNode):
     critic: core.Trainable
     value: core.Trainable
     target_critic: core.Params
-    normalizer: core.Normalizer
 
 
 def make(config: Config, spec: EnvSpec) -> core.Algorithm:
     """Bind IQL to its settings and sizes."""
-    hidden_dims, observation_dim, action_dim = (
-        config.hidden_dims,
-        spec.observation_dim,
-        spec.action_dim,
-    )
-    actor = networks.gaussian_actor(hidden_dims, observation_dim, action_dim)
-    critic = networks.critic_ensemble(
-        hidden_dims, observation_dim, action_dim, layer_norm=config.layer_norm
-    )
-    value = networks.value(hidden_dims, observation_dim, layer_norm=config.layer_norm)
+    sizes = (config.hidden_dims, spec.observation_dim, spec.action_dim)
+    actor = networks.gaussian_actor(*sizes)
+    critic = networks.critic_ensemble(*sizes, layer_norm=config.layer_norm)
+    value = networks.value(*sizes[:2], layer_norm=config.layer_norm)
     tx = optax.adam(config.learning_rate)
     actor_tx = optax.adam(optax.cosine_decay_schedule(config.learning_rate, config.num_steps))
 
     def init(key: jax.Array, statistics: views.Statistics) -> State:
+        del statistics
         key_actor, key_critic, key_value = jax.random.split(key, 3)
         critic_params = critic.init(key_critic)
         return State(
@@ -136,58 +81,47 @@ def make(config: Config, spec: EnvSpec) -> core.Algorithm:
             critic=core.Trainable.create(critic_params, tx),
             value=core.Trainable.create(value.init(key_value), tx),
             target_critic=critic_params,
-            normalizer=core.Normalizer.create(statistics, config.normalize_observations),
         )
+
+    def value_loss(params: core.Params, batch: views.Transitions, q: jax.Array) -> core.Loss:
+        """(5): V goes to the expectile of the Q of the data's actions, ``q`` ``[B]``."""
+        v = value.apply(params, batch.observations)
+        loss = losses.expectile_loss(q - v, config.expectile)
+        return loss, {"value_loss": loss, "value": v.mean()}
+
+    def actor_loss(
+        params: core.Params, batch: views.Transitions, advantages: jax.Array
+    ) -> core.Loss:
+        """(7): cloning weighted by exp(beta A); ``advantages`` ``[B]``."""
+        log_prob = actor.apply(params, batch.observations).log_prob(batch.actions)
+        weights = losses.advantage_weights(
+            advantages, config.inverse_temperature, config.max_weight
+        )
+        loss = losses.cloning_loss(log_prob, weights)
+        return loss, {"actor_loss": loss, "advantage": advantages.mean()}
+
+    def critic_loss(params: core.Params, batch: views.Transitions, next_v: jax.Array) -> core.Loss:
+        """(6): the Bellman error, with V in place of a maximum over actions; ``next_v`` ``[B]``."""
+        q = critic.apply(params, batch.observations, batch.actions)
+        target = losses.bellman_target(batch.rewards, batch.terminations, next_v, config.discount)
+        loss = losses.squared_error(q, target)
+        return loss, {"critic_loss": loss, "q": q.mean()}
 
     def update(
         state: State, batch: views.Transitions, key: jax.Array, step: jax.Array
     ) -> tuple[State, core.Metrics]:
         del key, step
-        observations = state.normalizer(batch.observations)
-        next_observations = state.normalizer(batch.next_observations)
-        # Twice the same target: V regresses on it, and the actor's advantage starts from it.
-        q = critic.apply(state.target_critic, observations, batch.actions).min(0)
-
-        def value_loss(params: core.Params) -> tuple[jax.Array, core.Metrics]:
-            v = value.apply(params, observations)
-            loss = losses.expectile_loss(q - v, config.expectile)
-            return loss, {"value_loss": loss, "value": v.mean()}
-
-        new_value, value_metrics = core.gradient_step(value_loss, state.value, tx)
-
-        advantages = q - value.apply(new_value.params, observations)
-        weights = jnp.exp(config.inverse_temperature * advantages)
-        weights = jnp.minimum(weights, config.max_weight)
-
-        def actor_loss(params: core.Params) -> tuple[jax.Array, core.Metrics]:
-            log_prob = actor.apply(params, observations).log_prob(batch.actions)
-            loss = -jnp.mean(weights * log_prob)
-            return loss, {"actor_loss": loss, "advantage": advantages.mean()}
-
-        new_actor, actor_metrics = core.gradient_step(actor_loss, state.actor, actor_tx)
-
-        next_v = value.apply(new_value.params, next_observations)
-        target = batch.rewards + config.discount * (1.0 - batch.terminations) * next_v
-
-        def critic_loss(params: core.Params) -> tuple[jax.Array, core.Metrics]:
-            predictions = critic.apply(params, observations, batch.actions)
-            loss = losses.squared_error(predictions, target)
-            return loss, {"critic_loss": loss, "q": predictions.mean()}
-
-        new_critic, critic_metrics = core.gradient_step(critic_loss, state.critic, tx)
-
-        new_state = state.replace(
-            actor=new_actor,
-            critic=new_critic,
-            value=new_value,
-            target_critic=optax.incremental_update(
-                new_critic.params, state.target_critic, config.polyak
-            ),
-        )
-        return new_state, value_metrics | actor_metrics | critic_metrics
+        q = critic.apply(state.target_critic, batch.observations, batch.actions).min(0)
+        new_value, of_value = core.descend(value_loss, state.value, tx, batch, q)
+        advantages = q - value.apply(new_value.params, batch.observations)
+        new_actor, of_actor = core.descend(actor_loss, state.actor, actor_tx, batch, advantages)
+        next_v = value.apply(new_value.params, batch.next_observations)
+        new_critic, of_critic = core.descend(critic_loss, state.critic, tx, batch, next_v)
+        target = optax.incremental_update(new_critic.params, state.target_critic, config.polyak)
+        return State(new_actor, new_critic, new_value, target), of_value | of_actor | of_critic
 
     def act(state: State, observation: jax.Array) -> jax.Array:
-        return actor.apply(state.actor.params, state.normalizer(observation)).mode()
+        return actor.apply(state.actor.params, observation).mode()
 
     phase = core.Phase(
         num_steps=config.num_steps,
@@ -195,4 +129,5 @@ def make(config: Config, spec: EnvSpec) -> core.Algorithm:
         sample=sampling.uniform(config.batch_size),
         update=update,
     )
-    return core.Algorithm(init, (phase,), *core.memoryless(act))
+    algorithm = core.Algorithm(init, (phase,), *core.memoryless(act))
+    return normalize.normalized(algorithm, enabled=config.normalize_observations)

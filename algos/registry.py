@@ -1,122 +1,67 @@
-"""The columns of Table 1 and their variants, one line each."""
+"""The columns of Table 1 and their variants, one line each, and those from outside."""
 
 from __future__ import annotations
 
-import dataclasses
-import importlib
-from collections.abc import Callable, Mapping
-from types import MappingProxyType
-from typing import Any
+import os
+from collections.abc import Mapping
+from pathlib import Path
 
-from algos import core
-from envs.environment import EnvSpec
+from algos import bc, cql, dt, iql, onestep, outside, rvs, td3_bc
+from algos.entry import Entry
+from envs.errors import InputError
 from envs.tasks import look_up
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Entry:
-    """One column.
-
-    Attributes:
-        title: what the table calls it.
-        style: ``imitation`` or ``offline RL``, the post's two sides.
-        paper: where it comes from.
-        told: what the policy is told at evaluation, beside observations and rewards.
-        default: settings of a family without its own entry in ``configs``.
-        configs: settings per task family.
-        make: (config, spec) -> Algorithm.
-    """
-
-    title: str
-    style: str
-    paper: str
-    told: str
-    default: core.Config
-    configs: dict[str, core.Config]
-    make: Callable[[Any, EnvSpec], core.Algorithm]
-
-    def config(self, family: str) -> core.Config:
-        """Published settings for a task family."""
-        return self.configs.get(family, self.default)
-
-
-def _entry(
-    module_name: str,
-    title: str,
-    style: str,
-    paper: str,
-    told: str = "nothing",
-    *,
-    mazes: Mapping[str, Any] = MappingProxyType({}),
-    **changes: Any,
-) -> Entry:
-    """A column made of a method's file, with ``changes`` to its settings for a variant.
-
-    ``mazes`` holds further changes to the settings of antmaze and pointmaze.
-    """
-    module = importlib.import_module(f"algos.{module_name}")
-    default = dataclasses.replace(module.Config(), **changes)
-    configs = {k: dataclasses.replace(c, **changes) for k, c in module.CONFIGS.items()}
-    for family in ("antmaze", "pointmaze") if mazes else ():
-        configs[family] = dataclasses.replace(configs.get(family, default), **mazes)
-    return Entry(
-        title=title,
-        style=style,
-        paper=paper,
-        told=told,
-        default=default,
-        configs=configs,
-        make=module.make,
-    )
-
 
 # In the post's order: imitation first.
 TABLE1 = {
-    "bc": _entry("bc", "BC", "imitation", "Pomerleau 1988"),
-    "bc_10pct": _entry("bc", "10%BC", "imitation", "arXiv:2106.01345", top_fraction=0.1),
-    "onestep": _entry("onestep", "Onestep RL", "imitation", "arXiv:2106.08909"),
-    "dt": _entry("dt", "DT", "imitation", "arXiv:2106.01345", "a return"),
-    "rvs_r": _entry(
-        "rvs", "RvS-R", "imitation", "arXiv:2112.10751", "a return", condition="return"
+    "bc": Entry(bc, "BC", "imitation", "Pomerleau 1988"),
+    "bc_10pct": Entry(bc, "10%BC", "imitation", "arXiv:2106.01345", changes={"top_fraction": 0.1}),
+    "onestep": Entry(onestep, "Onestep RL", "imitation", "arXiv:2106.08909"),
+    "dt": Entry(dt, "DT", "imitation", "arXiv:2106.01345", "a return"),
+    "rvs_r": Entry(
+        rvs, "RvS-R", "imitation", "arXiv:2112.10751", "a return", changes={"condition": "return"}
     ),
-    "rvs_g": _entry("rvs", "RvS-G", "imitation", "arXiv:2112.10751", "the goal", condition="goal"),
-    "td3_bc": _entry("td3_bc", "TD3+BC", "offline RL", "arXiv:2106.06860"),
-    "cql": _entry("cql", "CQL", "offline RL", "arXiv:2006.04779"),
-    "iql": _entry("iql", "IQL", "offline RL", "arXiv:2110.06169"),
+    "rvs_g": Entry(
+        rvs, "RvS-G", "imitation", "arXiv:2112.10751", "the goal", changes={"condition": "goal"}
+    ),
+    "td3_bc": Entry(td3_bc, "TD3+BC", "offline RL", "arXiv:2106.06860"),
+    "cql": Entry(cql, "CQL", "offline RL", "arXiv:2006.04779"),
+    "iql": Entry(iql, "IQL", "offline RL", "arXiv:2110.06169"),
 }
 
 # Run when named. Sources: the methods' files, under Departures.
 VARIANTS = {
-    "onestep_reverse_kl": _entry(
-        "onestep", "Onestep RL, reverse KL", "imitation", "arXiv:2106.08909",
-        improvement="reverse_kl",
+    "onestep_reverse_kl": Entry(
+        onestep, "Onestep RL, reverse KL", "imitation", "arXiv:2106.08909",
+        changes={"improvement": "reverse_kl"},
     ),
-    "onestep_easy_bcq": _entry(
-        "onestep", "Onestep RL, easy BCQ", "imitation", "arXiv:2106.08909",
-        improvement="easy_bcq", num_steps=2_500_000,
+    "onestep_easy_bcq": Entry(
+        onestep, "Onestep RL, easy BCQ", "imitation", "arXiv:2106.08909",
+        changes={"improvement": "easy_bcq", "num_steps": 2_500_000},
     ),
-    "dt_corl": _entry(
-        "dt", "DT as in CORL", "imitation", "arXiv:2210.07105", "a return",
-        learning_rate=8e-4, batch_size=4096, mazes={"learning_rate": 1e-4, "batch_size": 64},
+    "dt_corl": Entry(
+        dt, "DT as in CORL", "imitation", "arXiv:2210.07105", "a return",
+        changes={"learning_rate": 8e-4, "batch_size": 4096},
+        mazes={"learning_rate": 1e-4, "batch_size": 64},
     ),
-    "td3_bc_corl": _entry(
-        "td3_bc", "TD3+BC as in CORL", "offline RL", "arXiv:2210.07105",
+    "td3_bc_corl": Entry(
+        td3_bc, "TD3+BC as in CORL", "offline RL", "arXiv:2210.07105",
         mazes={"normalize_observations": True, "reward_transform": "minus_one"},
     ),
-    "cql_lagrange": _entry(
-        "cql", "CQL, learned weight", "offline RL", "arXiv:2006.04779", target_gap=5.0
+    "cql_lagrange": Entry(
+        cql, "CQL, learned weight", "offline RL", "arXiv:2006.04779", changes={"target_gap": 5.0}
     ),
-    "cql_max_backup": _entry(
-        "cql", "CQL, max backup", "offline RL", "young-geng/CQL#2", max_backup=True,
+    "cql_max_backup": Entry(
+        cql, "CQL, max backup", "offline RL", "young-geng/CQL#2", changes={"max_backup": True},
         mazes={"target_gap": 0.2, "reward_transform": "plus_minus_five"},
     ),
-    "iql_corl": _entry(
-        "iql", "IQL as in CORL", "offline RL", "arXiv:2210.07105", normalize_observations=True,
-        reward_transform="raw", mazes={"reward_transform": "minus_one"},
+    "iql_corl": Entry(
+        iql, "IQL as in CORL", "offline RL", "arXiv:2210.07105",
+        changes={"normalize_observations": True, "reward_transform": "raw"},
+        mazes={"reward_transform": "minus_one"},
     ),
 }  # fmt: skip
 
-ALGORITHMS = TABLE1 | VARIANTS
+ALGORITHMS: dict[str, Entry] = TABLE1 | VARIANTS
 
 
 def get_algorithm(name: str) -> Entry:
@@ -126,3 +71,39 @@ def get_algorithm(name: str) -> Entry:
         InputError: no such algorithm; the nearest name is in the message.
     """
     return look_up("algorithm", name, ALGORITHMS)
+
+
+def add_file(path: Path) -> list[str]:
+    """Add the columns of a user's method file, here and in processes that this one starts.
+
+    Returns:
+        the columns' names.
+
+    Raises:
+        InputError: the file cannot be used, or a column has the name of another.
+    """
+    source = path.absolute()
+    if not (names := [name for name, entry in ALGORITHMS.items() if entry.source == source]):
+        names = _add(outside.load(path), f"methods file {path}")
+        others = filter(None, [os.environ.get(outside.FILES)])
+        os.environ[outside.FILES] = os.pathsep.join([*others, str(source)])
+    return names
+
+
+def _add(columns: Mapping[str, Entry], where: str) -> list[str]:
+    for name in columns:
+        if name in ALGORITHMS:
+            raise InputError(f"{where}: there is a column {name!r} already; choose another name")
+    ALGORITHMS.update(columns)
+    return list(columns)
+
+
+def _add_outside() -> None:
+    """Add what is installed, and what the process that started this one had."""
+    for columns in outside.installed():
+        _add(columns, "installed package")
+    for file in filter(None, os.environ.get(outside.FILES, "").split(os.pathsep)):
+        _add(outside.load(Path(file)), f"methods file {file}")
+
+
+_add_outside()

@@ -17,6 +17,7 @@ from bench import devices, interrupt, terminal
 from bench.commands import (
     audit,
     cell,
+    check_method,
     compare,
     data,
     doctor,
@@ -97,7 +98,7 @@ def _dispatch(arguments: list[str]) -> int:
     if rest[:1] in ([], ["-h"], ["--help"]):
         print(f"usage: rl-or-bc {f'{first} ' if group else ''}COMMAND [OPTIONS]\n")
         for name, command in (group or COMMANDS).items():
-            print(f"  {name:<10} {(command.arguments.__doc__ or '').splitlines()[0]}")
+            print(f"  {name:<12} {(command.arguments.__doc__ or '').splitlines()[0]}")
         print("\nrl-or-bc COMMAND --help lists a command's options.")
         print("rl-or-bc --version prints the version.")
         return 0 if rest else EXIT_USAGE
@@ -131,5 +132,6 @@ COMMANDS = {
     "table": Command(table.Arguments, table.run),
     "compare": Command(compare.Arguments, compare.run),
     "report": Command(report.Arguments, report.run),
+    "check-method": Command(check_method.Arguments, check_method.run),
     "doctor": Command(doctor.Arguments, doctor.run),
 }

@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from algos.registry import get_algorithm
+from algos.settings import resolve
 from algos.views import statistics
 from bench import devices
 from bench.run.evaluate import describe
@@ -187,7 +187,7 @@ def _learning() -> Finding:
     start = time.monotonic()
     devices.describe()
     dataset, spec = toy.mixed_quality()
-    config = PROFILES["smoke"].sizes["locomotion"].resize(get_algorithm("bc_10pct").default)
+    config = resolve("bc_10pct", "locomotion", PROFILES["smoke"].sizes["locomotion"]).config
     program = build("bc_10pct", config, spec)
     view = jax.device_put(program.algorithm.phases[0].view(dataset))
     actions = []

@@ -16,7 +16,7 @@ from bench.display import Display
 from bench.interrupt import asked_to_stop
 from bench.launch import here, processes
 from bench.launch.launcher import Launcher
-from bench.report import stats, table
+from bench.report import artifacts, formats, stats
 from bench.run import cell as cells
 from bench.run.plan import Cell, folder_of
 from envs import files
@@ -162,7 +162,7 @@ def publish(
     audits = {store.data_name(cell): cell.pop("audit", None) for cell in facts.values()}
     store.publish(folder, rows, facts, order, tracks)
     store.publish_audits(folder, {name: found for name, found in audits.items() if found})
-    table.write(folder)
+    artifacts.write(folder, formats.build)
 
 
 def summary_text(task: Task, rows: pd.DataFrame) -> str:

@@ -19,10 +19,10 @@ from typing import Any
 import numpy as np
 
 from envs.dataset import Dataset, rows_that_differ
-from envs.environment import Environment
+from envs.environment import Environment, World
 from envs.scores import normalized_score
 from envs.spaces import Array
-from envs.tasks import Task, World
+from envs.tasks import Task
 
 States = Callable[[Array], Array | None]
 
@@ -57,11 +57,7 @@ def audit(
         in one step; ``replay``; ``provenance``.
     """
     returns = dataset.episode_returns
-    if task.is_maze:
-        # Data that go on at the goal: being there once is the full score.
-        scores = normalized_score(np.minimum(returns, 1.0), task.reference_returns)
-    else:
-        scores = normalized_score(returns, task.reference_returns)
+    scores = normalized_score(task.kind.worth(returns), task.reference_returns)
     return {
         "task": task.name,
         "environment": world.gymnasium_id,

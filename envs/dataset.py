@@ -10,7 +10,7 @@ import numpy as np
 
 from envs.environment import EnvSpec
 from envs.errors import InputError
-from envs.spaces import Array
+from envs.spaces import Array, Discrete
 
 # float32 ends at 3e38: squares of observations and of whole returns must be numbers there.
 _LARGEST = {"observations": 1e18, "next_observations": 1e18, "rewards": 1e12}
@@ -96,9 +96,9 @@ def check(dataset: Dataset, spec: EnvSpec, where: str) -> None:
     if rows == 0:
         raise InputError(f"{where}: no rows; make or download the dataset again")
     shapes = {
-        "observations": (rows, spec.observation_dim),
-        "next_observations": (rows, spec.observation_dim),
-        "actions": (rows, spec.action_dim),
+        "observations": spec.observation.batch(rows),
+        "next_observations": spec.observation.batch(rows),
+        "actions": spec.action.batch(rows),
         "rewards": (rows,),
         "terminations": (rows,),
         "truncations": (rows,),
@@ -124,12 +124,12 @@ def check(dataset: Dataset, spec: EnvSpec, where: str) -> None:
                 f"{where}: {name} row {bad[0]} is beyond {bound:g} ({len(bad)} such rows), too "
                 "large to be summed and squared in float32; give it another unit"
             )
-    if dataset.actions.min() < -1.0 or dataset.actions.max() > 1.0:
-        bad = np.flatnonzero(np.abs(dataset.actions).max(axis=1) > 1.0)
-        raise InputError(
-            f"{where}: actions row {bad[0]} leaves [-1, 1] ({len(bad)} such rows); "
-            "rescale the actions to the environment's range"
-        )
+    bad = np.flatnonzero(~spec.action.contains(dataset.actions))
+    if len(bad):
+        what, fix = "leaves [-1, 1]", "rescale the actions to the environment's range"
+        if isinstance(spec.action, Discrete):
+            what, fix = f"is none of {spec.action.n} choices", "count choices from 0"
+        raise InputError(f"{where}: actions row {bad[0]} {what} ({len(bad)} such rows); {fix}")
     ends = dataset.episode_ends
     if len(ends) == 0 or ends[-1] != rows - 1:
         raise InputError(

@@ -2,32 +2,60 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from typing import Protocol
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
 
-from envs.spaces import Array
+from envs.spaces import Array, Box, Space
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EnvSpec:
-    """The sizes an algorithm needs to build its networks.
+    """What an algorithm needs to know to build its networks.
 
     Attributes:
-        observation_dim: O.
-        action_dim: A; every action lies in [-1, 1].
+        observation: the space of one observation, O.
+        action: the space of one action, A; the numbers of a ``Box`` lie in [-1, 1].
         max_episode_steps: the time limit, in environment steps.
-        goal_dim: G; 2 (x, y in metres) in mazes, 0 elsewhere. The goal an observation has
-            reached is its first G entries.
+        goal: the space of one goal, G: x and y in metres in mazes, None where there is none. The
+            goal an observation has reached is its first G entries.
         reference_returns: (random, reference) returns, normalized scores 0 and 100.
         target_return: what Decision Transformer is asked for (RvS-R: ``algos.rvs``).
     """
 
-    observation_dim: int
-    action_dim: int
+    observation: Space
+    action: Space
     max_episode_steps: int
-    goal_dim: int = 0
+    goal: Box | None = None
     reference_returns: tuple[float, float] = (0.0, 1.0)
     target_return: float = 1.0
+
+    @property
+    def observation_dim(self) -> int:
+        """O, where an observation is a row of numbers."""
+        return _row_length("observations", self.observation)
+
+    @property
+    def action_dim(self) -> int:
+        """A, where an action is a row of numbers."""
+        return _row_length("actions", self.action)
+
+    @property
+    def goal_dim(self) -> int:
+        """G; 0 where there is no goal."""
+        return 0 if self.goal is None else _row_length("goals", self.goal)
+
+
+def _row_length(name: str, space: Space) -> int:
+    """How many numbers a row of ``space`` has.
+
+    Raises:
+        ValueError: it is no ``Box`` of one axis.
+    """
+    if not isinstance(space, Box) or len(space.shape) != 1:
+        raise ValueError(f"{name} are no rows of numbers but {space}")
+    return space.shape[0]
 
 
 class Environment(Protocol):
@@ -83,3 +111,21 @@ class Environment(Protocol):
     def close(self) -> None:
         """Let go of processes, windows and threads; the lanes are not used again."""
         ...
+
+
+class World(NamedTuple):
+    """An environment to be scored in.
+
+    Attributes:
+        gymnasium_id: the gymnasium environment with the same rules.
+        make: (number of lanes, threads or None) -> its lanes.
+    """
+
+    gymnasium_id: str
+    make: Callable[[int, int | None], Environment]
+
+    @property
+    def spec(self) -> EnvSpec:
+        """Sizes of observations, actions and goals, and the time limit."""
+        with contextlib.closing(self.make(1, 1)) as lanes:
+            return lanes.spec

@@ -175,15 +175,6 @@ def read_json(path: Path) -> Any:
         raise InputError(f"{path} is not JSON: {error}; restore or delete the file") from None
 
 
-def differing(folder: Path, files: Mapping[str, str]) -> list[Path]:
-    """Those of ``files``, name -> content, that ``folder`` lacks or has otherwise."""
-    return [
-        folder / name
-        for name, text in files.items()
-        if not (folder / name).is_file() or (folder / name).read_bytes() != text.encode()
-    ]
-
-
 _held = threading.local()  # paths of the locks that this thread has
 _noted: set[int] = set()  # file systems without locks that were reported
 

@@ -8,13 +8,10 @@ from typing import Any
 
 from envs.collect import policy
 from envs.errors import InputError
+from envs.family import Collection
 from envs.tasks import Task
 
-# Of the collection code of a family: a change that moves an array raises it.
-VERSIONS = {"locomotion": 0, "antmaze": 1, "pointmaze": 0}
 SEED = 0
-NUM_REPLAY_SNAPSHOTS = 12
-WAYPOINTS = "waypoints"  # no policy: a force towards the next waypoint
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,9 +27,17 @@ class Recipe:
     scale: float
 
     def __post_init__(self) -> None:
-        """Refuse sizes that no recipe can give."""
+        """Refuse what no recipe can give."""
+        if self.task.kind.collection is None:
+            raise InputError(f"data of {self.task.name} are not made here")
         if not 0.0 < self.scale <= 1.0:
             raise InputError(f"scale {self.scale:g} is not above 0 and at most 1")
+
+    @property
+    def collection(self) -> Collection:
+        """How data of the task's family are made."""
+        assert self.task.kind.collection is not None
+        return self.task.kind.collection
 
     @property
     def num_rows(self) -> int:
@@ -42,38 +47,24 @@ class Recipe:
     @property
     def dataset_id(self) -> str:
         """Minari id; the size is part of it, so that sizes live side by side."""
-        return f"rl-or-bc/{self.task.name}-{self.num_rows}-v{VERSIONS[self.task.family]}"
+        return f"rl-or-bc/{self.task.name}-{self.num_rows}-v{self.collection.version}"
 
     @property
-    def parts(self) -> list[tuple[str, int]]:
-        """(what acts, rows) in the order they stand in the dataset.
-
-        medium-expert is half and half; medium-replay has an equal share of each of the actor
-        snapshots spread evenly over training up to ``medium``, standing in for SAC's buffer.
-        """
-        if self.task.family == "antmaze":
-            return [("ant", self.num_rows)]
-        if self.task.family == "pointmaze":
-            return [(WAYPOINTS, self.num_rows)]
-        names = {
-            "medium": [f"{self.task.environment}-medium"],
-            "medium-expert": [f"{self.task.environment}-{p}" for p in ("medium", "expert")],
-            "medium-replay": [
-                f"{self.task.environment}-replay-{i:02d}" for i in range(NUM_REPLAY_SNAPSHOTS)
-            ],
-        }[self.task.data]
-        bounds = [self.num_rows * i // len(names) for i in range(len(names) + 1)]
-        return [(name, bounds[i + 1] - bounds[i]) for i, name in enumerate(names)]
+    def parts(self) -> list[tuple[str | None, int]]:
+        """(the policy that acts or None, rows) in the order they stand in the dataset."""
+        actors = self.collection.actors(self.task.environment, self.task.data)
+        bounds = [self.num_rows * i // len(actors) for i in range(len(actors) + 1)]
+        return [(actor, bounds[i + 1] - bounds[i]) for i, actor in enumerate(actors)]
 
     @property
     def policies(self) -> list[str]:
-        """The committed policies that it takes; pointmaze needs none."""
-        return [name for name, _ in self.parts if name != WAYPOINTS]
+        """The committed policies that it takes."""
+        return [actor for actor, _ in self.parts if actor is not None]
 
     def fingerprint(self) -> dict[str, Any]:
         """Everything that decides the arrays, short of the simulator's version."""
         return {
-            "version": VERSIONS[self.task.family],
+            "version": self.collection.version,
             "seed": SEED,
             "rows": self.num_rows,
             "policies": {name: _policy_hash(name) for name in self.policies},

@@ -1,55 +1,44 @@
-"""The tasks, one row each: those of Table 1, a companion family, and those of a user's own data."""
+"""The tasks, one row each: those of the families, and those of a user's own data."""
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import difflib
 import functools
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping
-from typing import NamedTuple, TypeVar
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
 
-from envs.environment import Environment, EnvSpec
+from envs.environment import Environment, EnvSpec, World
 from envs.errors import InputError
-from envs.scores import REFERENCE_RETURNS
-from envs.worlds.antmaze import AntMaze
-from envs.worlds.gymnasium_lanes import GymnasiumLanes
-from envs.worlds.locomotion import VERSIONS, Locomotion
-from envs.worlds.maze import MAPS
-from envs.worlds.pointmaze import PointMaze
+from envs.families import antmaze, locomotion, own, pointmaze
+from envs.family import Family
+from envs.text import reason_of
 
 Entry = TypeVar("Entry")
 
-
-class World(NamedTuple):
-    """An environment to be scored in.
-
-    Attributes:
-        gymnasium_id: the gymnasium environment with the same rules.
-        make: (number of lanes, threads or None) -> its lanes.
-    """
-
-    gymnasium_id: str
-    make: Callable[[int, int | None], Environment]
-
-    @property
-    def spec(self) -> EnvSpec:
-        """Sizes of observations, actions and goals, and the time limit."""
-        with contextlib.closing(self.make(1, 1)) as lanes:
-            return lanes.spec
+EVERY_FAMILY: dict[str, Family] = {
+    family.name: family
+    for family in (locomotion.FAMILY, antmaze.FAMILY, pointmaze.FAMILY, own.FAMILY)
+}
+OWN = own.FAMILY.name  # the family of data that users bring
+# Those that have tasks, by name and in the order of the table; ``register`` adds ``OWN``.
+FAMILIES = {name: family for name, family in EVERY_FAMILY.items() if family.rows}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Task:
     """One row of the table: an environment to be scored in and the data to learn from.
 
+    A task is plain data, which goes to other processes and into provenance as it is.
+
     Attributes:
         environment: name of the robot or of the maze; of own data, gymnasium's of the environment.
         data: which behaviour made the data; of own data, the Minari dataset.
-        family: ``locomotion``, ``antmaze``, ``pointmaze`` or ``own``; picks the simulator and a
-            method's Config.
+        family: name of its family.
         num_rows: rows of D4RL's file, which is what scale 1 regenerates; pointmaze has antmaze's,
             and own data have 0.
         reference_returns: (random, reference) returns, normalized scores 0 and 100.
@@ -62,31 +51,34 @@ class Task:
     reference_returns: tuple[float, float]
 
     @property
+    def kind(self) -> Family:
+        """Its family."""
+        return EVERY_FAMILY[self.family]
+
+    @property
     def name(self) -> str:
         """The task's name, such as ``hopper-medium`` or ``antmaze-umaze``."""
-        if self.family == OWN:
-            return self.data.rpartition("-v")[0].replace("/", "-").lower()
-        if self.is_maze:
-            return "-".join(part for part in (self.family, self.environment, self.data) if part)
-        return f"{self.environment}-{self.data}"
+        return self.kind.title(self.environment, self.data)
 
     @property
     def is_maze(self) -> bool:
         """Whether an episode is a way to a goal, worth 1."""
-        return self.environment in MAPS
+        return self.kind.has_goals
 
     @property
     def in_post(self) -> bool:
         """Whether the post's Table 1 has it."""
-        return self.family in ("locomotion", "antmaze")
+        return self.kind.in_post
+
+    @property
+    def world(self) -> World:
+        """The environment that scores it, by the rules nearest to D4RL's."""
+        return self.kind.world(self, self.kind.versions[0])
 
     @property
     def gymnasium_id(self) -> str:
         """The gymnasium environment with the same rules."""
-        if self.family == OWN:
-            return self.environment
-        key = self.family if self.is_maze else self.environment
-        return _GYMNASIUM_IDS[key].format(self.environment)
+        return self.world.gymnasium_id
 
     @property
     def spec(self) -> EnvSpec:
@@ -95,9 +87,7 @@ class Task:
 
     def make_environment(self, num_envs: int, num_threads: int | None = None) -> Environment:
         """``num_envs`` lanes of the environment that scores this task."""
-        if self.family == OWN:
-            return GymnasiumLanes(self.environment, num_envs, self.reference_returns)
-        return _SIMULATORS[self.family](self.environment, num_envs, num_threads)
+        return self.world.make(num_envs, num_threads)
 
 
 def world(task: Task, version: str) -> World:
@@ -106,53 +96,23 @@ def world(task: Task, version: str) -> World:
     Raises:
         InputError: no such version; a maze, which has none.
     """
-    look_up("environment", version, VERSIONS)
-    if version == "v4":
-        return World(task.gymnasium_id, task.make_environment)
-    if task.is_maze:
+    known = dict.fromkeys(v for family in EVERY_FAMILY.values() for v in family.versions)
+    look_up("environment", version, known)
+    if version not in task.kind.versions:
         raise InputError(f"{task.name} has no environment {version!r}; leave it out")
-    make = functools.partial(Locomotion, task.environment, version=version)
-    return World(task.gymnasium_id.replace("v4", version), make)
+    return task.kind.world(task, version)
 
 
-OWN = "own"  # the family of data that users bring
-_SIMULATORS: dict[str, Callable[[str, int, int | None], Environment]] = {
-    "locomotion": Locomotion,
-    "antmaze": AntMaze,
-    "pointmaze": PointMaze,
-}
-# A maze's name goes into the braces.
-_GYMNASIUM_IDS = {
-    "halfcheetah": "HalfCheetah-v4",
-    "hopper": "Hopper-v4",
-    "walker2d": "Walker2d-v4",
-    "antmaze": "AntMaze-{}-v0",
-    "pointmaze": "PointMaze-{}-v0",
-}
+def own_task(
+    dataset_id: str, gymnasium_id: str, reference_returns: tuple[float, float] = (0.0, 1.0)
+) -> Task:
+    """The task of data that a user brings.
 
-
-def _locomotion(environment: str, data: str, num_rows: int) -> Task:
-    return Task(
-        environment=environment,
-        data=data,
-        family="locomotion",
-        num_rows=num_rows,
-        reference_returns=REFERENCE_RETURNS[environment],
-    )
-
-
-def _maze(family: str, environment: str, data: str) -> Task:
-    return Task(
-        environment=environment,
-        data=data,
-        family=family,
-        num_rows=1_000_000,
-        reference_returns=REFERENCE_RETURNS[family],
-    )
-
-
-def _own(dataset_id: str, gymnasium_id: str, reference_returns: tuple[float, float]) -> Task:
-    """Data that a user brings: a Minari dataset, the environment to score in, scores 0 and 100.
+    Args:
+        dataset_id: of a Minari dataset.
+        gymnasium_id: the environment to score in, which may be ``module:Name-v0``.
+        reference_returns: what acting at random gets, and a good return; by default a score is 100
+            times the return.
 
     Raises:
         InputError: the dataset's name has no version, the returns are no numbers, or the second is
@@ -178,46 +138,79 @@ def _own(dataset_id: str, gymnasium_id: str, reference_returns: tuple[float, flo
     )
 
 
-def own_task(dataset_id: str, gymnasium_id: str) -> Task:
-    """A user's Minari dataset that has no row yet; a score is 100 times the return."""
-    return _own(dataset_id, gymnasium_id, (0.0, 1.0))
+def register(task: Task) -> None:
+    """Make a user's task known by its name, in place of one of that name that a user had before.
+
+    Raises:
+        InputError: another family has a task of that name.
+    """
+    if task.name in TASKS and TASKS[task.name].family != task.family:
+        raise InputError(f"{task.data}: there is a task {task.name}; give the data another name")
+    FAMILIES[task.family] = task.kind
+    TASKS[task.name] = task
 
 
-def _by_name(*tasks: Task) -> dict[str, Task]:
-    named: dict[str, Task] = {}
-    for task in tasks:
-        if task.name in named:
-            raise InputError(f"two rows are called {task.name}; give the data another name")
-        named[task.name] = task
-    return named
+def recall(facts: Mapping[str, Any]) -> None:
+    """Make known the task of a cell that was run before, if it is one of a user's own data.
+
+    Args:
+        facts: ``name`` and, of own data, the fields of ``Task``, as provenance holds them.
+
+    Raises:
+        InputError: they are no row of own data.
+    """
+    if facts.get("family") != OWN:
+        return
+    reference = facts.get("reference_returns")
+    columns = {"data": facts.get("data"), "environment": facts.get("environment")}
+    task = _of_table(columns | {"reference": reference}, f"the row of {facts['name']}")
+    register(task)
 
 
-# Row counts: D4RL's files (TFDS catalogue pages d4rl_mujoco_* and d4rl_antmaze), rounded to 1,000.
-TASKS = _by_name(
-    _locomotion("halfcheetah", "medium", 1_000_000),
-    _locomotion("hopper", "medium", 1_000_000),
-    _locomotion("walker2d", "medium", 1_000_000),
-    _locomotion("halfcheetah", "medium-replay", 202_000),
-    _locomotion("hopper", "medium-replay", 402_000),
-    _locomotion("walker2d", "medium-replay", 302_000),
-    _locomotion("halfcheetah", "medium-expert", 2_000_000),
-    _locomotion("hopper", "medium-expert", 2_000_000),
-    _locomotion("walker2d", "medium-expert", 2_000_000),
-    *(
-        _maze(family, environment, data)
-        for family in ("antmaze", "pointmaze")
-        for environment, data in (
-            ("umaze", ""),
-            ("umaze", "diverse"),
-            ("medium", "play"),
-            ("medium", "diverse"),
-            ("large", "play"),
-            ("large", "diverse"),
-        )
-    ),
-    # Data of your own, a line each; CONTRIBUTING.md has an example.
-)
-FAMILIES = tuple(dict.fromkeys(task.family for task in TASKS.values()))
+def read_tasks_file(path: Path) -> list[Task]:
+    """The tasks of own data in a TOML file, each a table ``[[tasks]]``.
+
+    ``data`` is a Minari dataset, ``environment`` gymnasium's name of the one to score in, and
+    ``reference`` the returns that score 0 and 100.
+
+    Raises:
+        InputError: the file cannot be read, or a table is not of these three; or see ``own_task``.
+    """
+    try:
+        rows = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from None
+    except ValueError as error:  # of TOML, of UTF-8
+        raise InputError(f"{path} is no TOML file: {reason_of(error)}") from None
+    tables = rows.get("tasks")
+    if set(rows) != {"tasks"} or not isinstance(tables, list) or not tables:
+        raise InputError(f"{path}: expected tables [[tasks]] and nothing else")
+    tasks = [_of_table(table, f"{path}, row {number}") for number, table in enumerate(tables, 1)]
+    names = [task.name for task in tasks]
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError(f"{path}: two tasks are called {name}; give the data another name")
+    return tasks
+
+
+def _of_table(table: Any, where: str) -> Task:
+    keys = ("data", "environment", "reference")
+    if not isinstance(table, dict) or set(table) != set(keys):
+        raise InputError(f"{where}: expected the keys {', '.join(keys)}")
+    data, environment, reference = (table[key] for key in keys)
+    for key, value in (("data", data), ("environment", environment)):
+        if not isinstance(value, str) or not value:
+            raise InputError(f"{where}: {key} is {value!r}, expected a name")
+    if not isinstance(reference, list) or len(reference) != 2:
+        raise InputError(f"{where}: reference is {reference!r}, expected two returns")
+    return own_task(data, environment, (reference[0], reference[1]))
+
+
+TASKS = {
+    task.name: task
+    for family in FAMILIES.values()
+    for task in (Task(family=family.name, **row._asdict()) for row in family.rows)
+}
 
 
 def get_task(name: str) -> Task:
@@ -251,5 +244,4 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> InputError:
 
 @functools.cache
 def _spec(task: Task) -> EnvSpec:
-    with contextlib.closing(task.make_environment(num_envs=1, num_threads=1)) as lanes:
-        return lanes.spec
+    return task.world.spec

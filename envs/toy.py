@@ -11,7 +11,7 @@ import numpy as np
 
 from envs.dataset import Dataset
 from envs.environment import EnvSpec
-from envs.spaces import Array
+from envs.spaces import Array, Box
 
 BAD_ACTION, GOOD_ACTION = -0.5, 0.8  # of mixed_quality and stitching
 START, OTHER_START, CROSSING, DEAD_END, GOAL = np.eye(5, dtype=np.float32)
@@ -81,7 +81,7 @@ def goals() -> tuple[Dataset, EnvSpec]:
     """
     dead_end = _episode([START, DEAD_END, DEAD_END], [BAD_ACTION, 0.0], [0.0, 1.0], True)
     goal = _episode([START, GOAL, GOAL], [GOOD_ACTION, 0.0], [0.0, 1.0], True)
-    return _join([dead_end, goal] * 5, goal_dim=len(START))
+    return _join([dead_end, goal] * 5, goal=Box(START.shape))
 
 
 def random_episodes() -> tuple[Dataset, EnvSpec]:
@@ -110,13 +110,13 @@ def _episode(
 
 
 def _join(
-    episodes: list[tuple[Array, Array, Array, Array, Array]], goal_dim: int = 0
+    episodes: list[tuple[Array, Array, Array, Array, Array]], goal: Box | None = None
 ) -> tuple[Dataset, EnvSpec]:
     dataset = Dataset.from_episodes(episodes)
     spec = EnvSpec(
-        observation_dim=dataset.observations.shape[1],
-        action_dim=dataset.actions.shape[1],
+        observation=Box(dataset.observations.shape[1:]),
+        action=Box(dataset.actions.shape[1:], limit=1.0),
         max_episode_steps=int(dataset.episode_lengths.max()),
-        goal_dim=goal_dim,
+        goal=goal,
     )
     return dataset, spec

@@ -18,7 +18,7 @@ from rich.console import Console
 from algos.online import ppo, sac
 from envs.collect import policy
 from envs.errors import InputError
-from envs.recipes import NUM_REPLAY_SNAPSHOTS
+from envs.families.locomotion import NUM_REPLAY_SNAPSHOTS
 from envs.scores import REFERENCE_RETURNS, normalized_score
 from envs.worlds.locomotion import Locomotion
 

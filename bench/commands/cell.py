@@ -12,6 +12,7 @@ import tyro
 from bench import devices
 from bench.commands.data import have_data
 from bench.commands.grid import prepare
+from bench.commands.options import MethodsFile
 from bench.commands.showing import fail
 from bench.places import LOCAL
 from envs.text import for_terminal
@@ -26,16 +27,20 @@ class Arguments:
 
     file: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="FILE")]
     """one of those that rl-or-bc grid --plan wrote"""
+    methods_file: MethodsFile = None
     results: Path = LOCAL
     """root of your results; jobs may share it"""
 
 
 def run(args: Arguments) -> int:
     """Run the cell of a file."""
+    from algos.registry import add_file
     from bench.run.plan import from_json
     from envs.errors import InputError
     from envs.files import read_json
 
+    if args.methods_file:
+        add_file(args.methods_file)
     described = read_json(args.file)
     try:
         cell = from_json(described)

@@ -36,10 +36,10 @@ def run(args: Arguments) -> int:
     """Print ours beside the published scores."""
     import pandas as pd
 
-    from bench.report import compare, stats
+    from bench.report import compare, scores, stats
 
     root, folders = scored(args.results, args.source, args.profile)
-    compared = {folder: compare.load(folder) for folder in folders}
+    compared = {folder: compare.compare(scores.read(folder).summary) for folder in folders}
     if args.csv:
         say_whose(root, args.results, sys.stderr)
         print(compare.to_csv(pd.concat(compared.values())), end="")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import sys
+from functools import partial
+from pathlib import Path
 
 from bench.commands.options import (
     Folder,
@@ -29,15 +31,24 @@ class Arguments:
 
 def run(args: Arguments) -> int:
     """Write tables, pages and, if asked for, pictures."""
-    from bench.report import claims, page, table
+    from bench.report import artifacts, claims, figures, formats, page
 
     root, folders = scored(args.results)
     say_whose(root, args.results, sys.stdout)
     for folder in folders:
-        table.write(folder)
-        print(for_terminal(f"{page.write(folder)}"))
+        for build in (formats.build, figures.build, page.build):
+            written = artifacts.write(folder, build)
+        print(for_terminal(f"{written[0]}"))
         if args.plots is not None:
-            where = args.plots / folder.parent.name / folder.name
-            print(for_terminal(f"{len(page.write_plots(folder, where))} pictures: {where}"))
-    print(for_terminal(f"{claims.write(root, args.template)}"))
+            _draw(folder, args.plots / folder.parent.name / folder.name)
+    for path in artifacts.write(root, partial(claims.build, template=args.template)):
+        print(for_terminal(f"{path}"))
     return 0
+
+
+def _draw(folder: Path, target: Path) -> None:
+    from bench.report import artifacts, figures, scores
+
+    pictures = figures.pictures(scores.read(folder))
+    artifacts.write(target, lambda _: pictures)
+    print(for_terminal(f"{len(pictures)} pictures: {target}"))

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from bench import screen, terminal
 from bench.places import LOCAL, REFERENCE
 from envs.errors import InputError
 from envs.text import for_terminal
+
+if TYPE_CHECKING:
+    from bench.report.scores import Results
 
 EXIT_FAILED, EXIT_USAGE = 1, 2
 
@@ -33,18 +36,19 @@ def print_table(header: tuple[str, ...], rows: Sequence[tuple[Any, ...]]) -> Non
     screen.show(screen.in_blocks(header, texts, right=numeric))
 
 
-def print_scores(folder: Path, summary: Any, columns: Any) -> None:
-    """Print the scores in ``summary``, which are all or some of those of ``folder``."""
-    from bench.report import audits, table
+def print_scores(results: Results) -> None:
+    """Print scores, which are all or some of those of a folder."""
+    from bench.report import audits, formats, notes
 
-    screen.show(table.render_text(summary, columns))
-    audited = [found for found in audits.read(folder) if found.task.name in set(summary["task"])]
+    screen.show(formats.text(results))
+    shown = set(results.summary["task"])
+    audited = [entry for entry in results.audited if entry.task.name in shown]
     if audits.beside(audited):
         screen.show(audits.text(audited))
-    for warning in [*table.warnings(summary), *audits.all_remarks(audited)]:
+    for warning in [*notes.warnings(results.summary), *audits.all_remarks(audited)]:
         print(screen.fill(warning))
     print("* offline RL; the other columns imitate. Means over seeds; deviations, published")
-    print(for_terminal(f"scores and notes: {folder / 'table1.md'}"), end="\n\n")
+    print(for_terminal(f"scores and notes: {results.folder / 'table1.md'}"), end="\n\n")
 
 
 def scored(
@@ -61,11 +65,11 @@ def scored(
     Raises:
         InputError: there is none.
     """
-    from bench.report import table
+    from bench import store
 
     roots = (LOCAL, REFERENCE) if given is None else (given,)
     for root in roots:
-        if folders := table.find(root, source, profile):
+        if folders := store.find(root, source, profile):
             return root, folders
     raise no_scores(roots, source, profile)
 

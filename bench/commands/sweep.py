@@ -17,6 +17,7 @@ from bench.commands.options import (
     Chosen,
     Count,
     Flag,
+    MethodsFile,
     Name,
     Seeds,
     Source,
@@ -25,6 +26,7 @@ from bench.commands.options import (
     parse_known,
     seeds_in,
 )
+from bench.commands.own import OwnTasks, resolve
 from bench.commands.showing import fail, print_table
 from bench.places import LOCAL
 from envs.errors import InputError
@@ -35,18 +37,19 @@ _WORDS = {"bool": "{True,False}", "float | None": "FLOAT|None"}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Arguments:
+class Arguments(OwnTasks):
     """Run one algorithm on one task with each of several settings, and print a table of them."""
 
     algorithm: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="ALGORITHM")]
     """see: rl-or-bc list algorithms"""
     task: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="TASK")]
-    """see: rl-or-bc list tasks"""
+    """see: rl-or-bc list tasks; or a Minari dataset of your own, such as me/logs-v0"""
     profile: Chosen = "quick"
     """size of the run, and settings that are not swept"""
     source: Source = None
     environment: Name = None
-    """gymnasium's version of locomotion, v4 or v5; that of the data by default"""
+    """gymnasium's version of locomotion, v4 or v5; that of the data by default. For a dataset of
+    your own, the environment to score in, such as Pendulum-v1 or my_package:Reach-v0"""
     insist: Flag = False
     """use data that are not the published ones, or in another environment"""
     num_seeds: Count = None
@@ -55,6 +58,7 @@ class Arguments:
     """these seeds, such as 10-12; a choice of settings is best made on others than a table's"""
     workers: Count = None
     """cells at a time; one for each processor by default, on an accelerator 1"""
+    methods_file: MethodsFile = None
     rerun: Flag = False
     """train again what other code than today's has made"""
     results: Path = LOCAL
@@ -72,18 +76,21 @@ def run(arguments: list[str]) -> int:
             parse(Arguments, ["--help"], prog)
         raise
 
-    from algos.registry import get_algorithm
+    from algos import settings
+    from algos.registry import add_file
     from bench import grid
     from bench.display import Bars
     from bench.launch import processes
     from bench.run import cell as cells
     from bench.run.plan import plan
     from bench.run.profiles import get_profile
-    from envs.sources.registry import resolve
 
-    task, source = resolve(first.task, first.source)
+    if first.methods_file:
+        add_file(first.methods_file)
+    task, source, version = resolve(first.task, first)
     profile = get_profile(first.profile)
-    default = profile.sizes[task.family].resize(get_algorithm(first.algorithm).config(task.family))
+    size = profile.sizes[task.family]
+    default = settings.resolve(first.algorithm, task.family, size, task.name).config
     args = parse(_with_settings(type(default)), ["--help"] if asks_help else arguments, prog)
     varied = {
         field.name: values
@@ -106,7 +113,7 @@ def run(arguments: list[str]) -> int:
             config=dataclasses.replace(default, **changes),
             seeds=seeds_in(args.seeds),
             num_seeds=args.num_seeds,
-            version=args.environment,
+            version=version,
             insist=args.insist,
             label=label,
         )

@@ -4,20 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import sys
+from functools import partial
 
-from bench import terminal
 from bench.commands.options import (
     Flag,
     Folder,
     Name,
 )
-from bench.commands.showing import (
-    EXIT_FAILED,
-    no_scores,
-    print_scores,
-    say_whose,
-    scored,
-)
+from bench.commands.showing import fail, no_scores, print_scores, say_whose, scored
 from bench.places import LOCAL, REFERENCE
 
 
@@ -41,42 +35,43 @@ class Arguments:
 
 def run(args: Arguments) -> int:
     """Write tables and print them, or check those that there are."""
-    from bench.report import audits, table
-    from bench.report.formats import FORMATS
+    from bench.report import artifacts, formats, scores
     from envs.tasks import look_up
 
     if args.check:
-        return _check_tables(args)
+        return _check(args)
     root, folders = scored(args.results, args.source, args.profile)
     if args.format is not None:
-        render = look_up("format", args.format, FORMATS)
+        render = look_up("format", args.format, formats.FORMATS)
         say_whose(root, args.results, sys.stderr)
         for folder in folders:
-            read = (*table.load(folder), table.read_published(), audits.read(folder))
-            print(render(*read), end="")
+            print(render(scores.read(folder)), end="")
         return 0
     say_whose(root, args.results, sys.stdout)
     for folder in folders:
-        table.write(folder)
-        summary, columns = table.load(folder)
-        print_scores(folder, summary, {name: columns[name] for name in table.in_order(summary)})
+        artifacts.write(folder, formats.build)
+        print_scores(scores.read(folder))
     return 0
 
 
-def _check_tables(args: Arguments) -> int:
-    """Compare tables and pages with their scores: those of one root, or yours and the committed."""
-    from bench.report import claims, page, table
+def _check(args: Arguments) -> int:
+    """Compare what is kept with its scores: of one root, or of yours and the committed ones."""
+    from bench import store
+    from bench.report import artifacts, claims, figures, formats
 
     roots = (LOCAL, REFERENCE) if args.results is None else (args.results,)
-    known = {root: table.find(root, args.source, args.profile) for root in roots}
+    known = {root: store.find(root, args.source, args.profile) for root in roots}
     if not any(known.values()):
         raise no_scores(roots, args.source, args.profile)
-    num_stale = 0
+    lines = []
     for root, folders in known.items():
-        stale = [path for f in folders for path in (*table.stale(f), *page.stale(f))]
-        stale += claims.stale(root, args.template) if folders else []
-        for path in stale:
-            fix = f"rl-or-bc report --results {root}"
-            terminal.say(f"error: {path} is not what its scores give; run: {fix}")
-        num_stale += len(stale)
-    return EXIT_FAILED if num_stale else 0
+        stale = []
+        for folder in folders:
+            stale += artifacts.stale(folder, formats.build, optional=False)
+            stale += artifacts.stale(folder, figures.build, optional=True)
+        if folders:
+            findings = partial(claims.build, template=args.template)
+            stale += artifacts.stale(root, findings, optional=True)
+        fix = f"rl-or-bc report --results {root}"
+        lines += [f"{path} is not what its scores give; run: {fix}" for path in stale]
+    return fail(lines)

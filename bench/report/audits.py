@@ -6,8 +6,8 @@ Imports no JAX. All of it is worked out from the raw values that an audit keeps.
 from __future__ import annotations
 
 import dataclasses
+import shlex
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,12 +15,9 @@ import pandas as pd
 from rich.console import Group
 
 from bench import screen, store
-from envs import files
 from envs.errors import InputError
 from envs.scores import normalized_score
-from envs.tasks import OWN, TASKS, Task, own_task
-
-FILE = "audit.json"  # beside the scores of ``results/<source>/<profile>``
+from envs.tasks import OWN, TASKS, Task
 
 # Keys of an audit's ``baselines`` and their titles, the data's own first; the rest is played.
 BASELINES = {
@@ -62,45 +59,36 @@ class Proposal(NamedTuple):
         low: the return to count as 0.
         high: the return to count as 100.
         reason: says where the two come from.
-        row: the line for the registry.
+        command: what to run with them.
     """
 
     low: float
     high: float
     reason: str
-    row: str
+    command: str
 
 
-def read(folder: Path) -> list[Audited]:
-    """The audits of all data that the cells of ``folder`` learned from, in the order of the tasks.
-
-    Cells that are older than audits have none.
-
-    Args:
-        folder: ``results/<source>/<profile>``.
+def read(stored: store.Stored) -> list[Audited]:
+    """The audits of all data that the cells of a folder learned from, in the order of the tasks.
 
     Raises:
-        InputError: the file is not what a grid writes.
+        InputError: the file of audits is not what a grid writes.
     """
-    path = folder / FILE
-    if not path.exists():
-        return []
-    known = files.read_json(path)
-    provenance = store.read_provenance(folder / "provenance.json")
     used = {
         store.data_name(facts): (facts["task"]["name"], facts["dataset"]["hash"])
-        for facts in provenance.values()
+        for facts in stored.provenance.values()
         if "environment" in facts
     }
-    fix = "restore it, or run the grid again"
-    if not isinstance(known, dict):
-        raise InputError(f"{path} is no file of audits; {fix}")
     entries = []
     for name, (task, data_hash) in used.items():
-        if name in known and task in TASKS:
-            if not _is_sound(known[name]):
-                raise InputError(f"{path} has no sound audit of {name}; {fix}")
-            entries.append(Audited(TASKS[task], known[name], data_hash))
+        if name in stored.audits and task in TASKS:
+            audit = stored.audits[name]
+            if not _is_sound(audit):
+                raise InputError(
+                    f"{stored.folder / 'audit.json'} has no sound audit of {name}; "
+                    "restore it, or run the grid again"
+                )
+            entries.append(Audited(TASKS[task], audit, data_hash))
     return sorted(entries, key=lambda audited: list(TASKS).index(audited.task.name))
 
 
@@ -224,32 +212,8 @@ def propose(audit: Audit, task: Task) -> Proposal | str:
         f"score 0 is what {BASELINES[zero]} got ({baselines[zero]['episodes']} episodes played), "
         f"100 what the best tenth of the logs got ({baselines['best_tenth']['episodes']} episodes)"
     )
-    row = f'_own("{task.data}", "{task.environment}", ({low!r}, {high!r})),'
-    return Proposal(low, high, reason, row)
-
-
-def without_row(dataset: str, environment: str | None) -> Task | None:
-    """The task of a Minari dataset such as ``me/logs-v0`` that has no row yet; None of others.
-
-    A name without a namespace, such as ``logs-v0``, is one where an environment is named, for
-    D4RL's files are called like that too.
-
-    Raises:
-        InputError: the environment to score in is not named; or the dataset has a row.
-    """
-    published = dataset.rpartition("-v")[0] in TASKS
-    names_one = environment is not None and "-v" in environment and not published
-    if "/" not in dataset and not names_one:
-        return None
-    rows = [task.name for task in TASKS.values() if task.family == OWN and task.data == dataset]
-    if rows:
-        raise InputError(f"{dataset} has a row; run: rl-or-bc audit {rows[0]}")
-    if environment is None:
-        raise InputError(
-            f"{dataset} has no row in envs/tasks.py; name the gymnasium environment that is to "
-            f"score it: rl-or-bc audit {dataset} --environment NAME"
-        )
-    return own_task(dataset, environment)
+    names = f"--data {shlex.quote(task.data)} --environment {shlex.quote(task.environment)}"
+    return Proposal(low, high, reason, f"rl-or-bc grid {names} --reference {low!r} {high!r}")
 
 
 def on_proposed_scale(audit: Audit, task: Task) -> tuple[Task, Audit]:
@@ -302,7 +266,7 @@ def in_words(audit: Audit) -> list[str]:
         lines += (
             [f"references: none can be proposed, for {references['none']}"]
             if "none" in references
-            else [f"references to propose: {references['reason']}", f"    {references['row']}"]
+            else [f"references to propose: {references['reason']}", f"    {references['command']}"]
         )
     return lines
 

@@ -19,9 +19,9 @@ import pandas as pd
 from markupsafe import Markup
 
 from bench import store
-from bench.report import audits, package, page, plots, stats, table
+from bench.report import audits, layout, notes, package, stats
+from bench.report.scores import IMITATION, OFFLINE_RL, SEED, Results, interval_text, read, tasks_of
 from bench.report.text import finish_markdown
-from envs import files
 from envs.errors import InputError
 from envs.sources.registry import DEFAULT_SOURCE
 from envs.tasks import FAMILIES, OWN, TASKS, Task
@@ -74,18 +74,18 @@ class _Scores(NamedTuple):
     """Last evaluations on some tasks, of the methods that have all of them.
 
     Attributes:
-        found: what they are part of.
+        results: what they are part of.
         tasks: names of the tasks.
         runs: algorithm -> its scores by seed, on each task.
     """
 
-    found: page.Results
+    results: Results
     tasks: list[str]
     runs: dict[str, list[pd.Series]]
 
     def side(self, style: str, *, told_goals: bool = True) -> list[str]:
         """Methods of one style, with or without those that are told the goal."""
-        styles = {name: self.found.columns[name] for name in self.runs}
+        styles = {name: self.results.columns[name] for name in self.runs}
         return [
             name
             for name, column in styles.items()
@@ -100,16 +100,16 @@ class _Scores(NamedTuple):
 
     def title(self, name: str) -> str:
         """What heads the method's column."""
-        return self.found.columns[name].title
+        return self.results.columns[name].title
 
     def flaw(self, names: Sequence[str]) -> str:
         """Why scores of ``names`` answer no claim; empty if they may."""
         for task in self.tasks:
-            if task in self.found.constant:
+            if task in self.results.constant:
                 return f"the rewards of {task} never vary, so RL does not apply"
-        summary = self.found.summary
+        summary = self.results.summary
         mine = summary["task"].isin(self.tasks) & summary["algorithm"].isin(list(names))
-        for difference in table.differences(summary[mine]):
+        for difference in notes.differences(summary[mine]):
             return difference
         for name in names:
             for task, scores in zip(self.tasks, self.runs[name], strict=True):
@@ -118,19 +118,19 @@ class _Scores(NamedTuple):
         return ""
 
 
-def find(found: page.Results) -> list[Finding]:
+def find(results: Results) -> list[Finding]:
     """Every claim that the results of a folder can answer, in the post's order."""
     findings = []
     for family in FAMILIES:
         tasks = [task for task in TASKS.values() if task.family == family]
         near = [task for task in tasks if task.environment == "umaze"]
-        far = _scores(found, [task for task in tasks if task.environment != "umaze"])
+        far = _scores(results, [task for task in tasks if task.environment != "umaze"])
         if family == OWN:
             for task in tasks:
-                findings += _of_parity(family, _scores(found, [task]), f" on {task.name}")
+                findings += _of_parity(family, _scores(results, [task]), f" on {task.name}")
         elif tasks[0].is_maze:
             for task in near:
-                findings += _of_umaze(task, _scores(found, [task]))
+                findings += _of_umaze(task, _scores(results, [task]))
             findings += _of_far_mazes(family, far)
         else:
             findings += _of_parity(family, far)
@@ -139,7 +139,7 @@ def find(found: page.Results) -> list[Finding]:
 
 def _of_parity(family: str, scores: _Scores, where: str = "") -> list[Finding]:
     claim = f"imitation keeps up with offline RL{where}, at most {PARITY:.0f} points behind"
-    sides = scores.side("imitation"), scores.side("offline RL")
+    sides = scores.side(IMITATION), scores.side(OFFLINE_RL)
     return _of_lead(
         claim, family, scores, *sides, lambda _, low, high: _at_least(low, high, -PARITY)
     )
@@ -166,7 +166,7 @@ def _of_lead(
     if not ours or not theirs:
         return []
     (one, mean), (two, other) = scores.best(ours), scores.best(theirs)
-    generator = np.random.default_rng(page.SEED)
+    generator = np.random.default_rng(SEED)
     runs, others = ([scores.runs[name] for name in names] for names in (ours, theirs))
     estimate = stats.lead(runs, others, generator)
     text = f"{scores.title(one)} {mean:z.1f}, {scores.title(two)} {other:z.1f}"
@@ -214,7 +214,7 @@ def _finding(
 
 
 def _of_umaze(task: Task, scores: _Scores) -> list[Finding]:
-    names = scores.side("offline RL")
+    names = scores.side(OFFLINE_RL)
     if not names:
         return []
     best, value = scores.best(names)
@@ -242,9 +242,9 @@ def _at_least(low: float, high: float, least: float) -> Verdict:
 
 
 def _of_far_mazes(family: str, scores: _Scores) -> list[Finding]:
-    imitation = scores.side("imitation", told_goals=False)
+    imitation = scores.side(IMITATION, told_goals=False)
     text = f"offline RL is {COLLAPSE:.0f} points above imitation that is told no goal"
-    claims = [(text, scores.side("offline RL"), imitation, COLLAPSE)]
+    claims = [(text, scores.side(OFFLINE_RL), imitation, COLLAPSE)]
     for claim, *names in package.read_rows(CLAIMS, ("claim", "ours", "theirs")).to_numpy():
         ours, theirs = ([name] if name in scores.runs else [] for name in names)
         claims.append((claim, ours, theirs, 0.0))
@@ -263,35 +263,40 @@ def _above(value: float, low: float, high: float, least: float) -> Verdict:
     return True if value >= least and low > 0.0 else None
 
 
-def _scores(found: page.Results, tasks: Sequence[Task]) -> _Scores:
+def _scores(results: Results, tasks: Sequence[Task]) -> _Scores:
     names = [task.name for task in tasks]
     runs = {
-        algorithm: [found.curves[name, algorithm].iloc[:, -1] for name in names]
-        for algorithm in found.columns
-        if names and all((name, algorithm) in found.curves for name in names)
+        algorithm: [results.curves[name, algorithm].iloc[:, -1] for name in names]
+        for algorithm in results.columns
+        if names and all((name, algorithm) in results.curves for name in names)
     }
-    return _Scores(found, names, runs)
+    return _Scores(results, names, runs)
 
 
-def build(results_folder: Path, template: Path | None = None) -> str:
-    """The page on everything under ``results_folder``.
+def build(root: Path, template: Path | None = None) -> dict[str, str]:
+    """The page on everything under ``root``; arguments as of ``render``."""
+    return {PAGE: render(root, template)}
+
+
+def render(root: Path, template: Path | None = None) -> str:
+    """The page on everything under ``root`` as Markdown.
 
     Args:
-        results_folder: root of all results; its ``notes.md`` ends the page, where there is one.
+        root: of all results; its ``notes.md`` ends the page, where there is one.
         template: a user's own, in place of the package's, which it may extend. It gets at the
             values below alone. A folder of results never has a say in what is run.
 
     Raises:
         InputError: the template or the notes cannot be used.
     """
-    folders = {folder: page.read(folder) for folder in table.find(results_folder)}
+    folders = {folder: read(folder) for folder in store.find(root)}
     score = functools.partial(_score, folders)
     values = {
-        "sections": [_section(folder, found) for folder, found in folders.items()],
+        "sections": [_section(folder, results) for folder, results in folders.items()],
         "confidence": stats.CONFIDENCE_TEXT,
         "resamples": f"{stats.NUM_RESAMPLES:,}",
         "score": score,
-        "notes": Markup(_notes(results_folder / NOTES, score)),
+        "notes": Markup(_notes(root / NOTES, score)),
     }
     if template is None:
         return package.render(TEMPLATE, finish_markdown, **values)
@@ -325,19 +330,18 @@ def _tasks(names: Sequence[str]) -> list[str]:
     """Tasks by their names, or all tasks of a family by its name."""
     tasks: list[str] = []
     for name in names:
-        family = [task.name for task in TASKS.values() if task.family == name]
-        tasks += family or [name]
+        tasks += tasks_of(name) or [name]
     return tasks
 
 
-def _score(folders: dict[Path, page.Results], profile: str, algorithm: str, *tasks: str) -> str:
+def _score(folders: dict[Path, Results], profile: str, algorithm: str, *tasks: str) -> str:
     """Mean of a method over tasks of the usual source, in points."""
     curves = [
         curve
-        for folder, found in folders.items()
+        for folder, results in folders.items()
         if (folder.parent.name, folder.name) == (DEFAULT_SOURCE, profile)
         for task in tasks
-        if (curve := found.curves.get((task, algorithm))) is not None
+        if (curve := results.curves.get((task, algorithm))) is not None
     ]
     if not tasks or len(curves) != len(tasks):
         raise InputError(
@@ -356,43 +360,29 @@ def _read(path: Path) -> str:
         raise InputError(f"{path} is no text in UTF-8: {error}") from None
 
 
-def _section(folder: Path, found: page.Results) -> dict[str, object]:
+def _section(folder: Path, results: Results) -> dict[str, object]:
     return {
         "title": f"{folder.parent.name}, {folder.name}",
         "profile": folder.name,
-        "description": table.describe(found.summary),
-        "rows": texts(found),
-        "remarks": audits.all_remarks(found.audited),
+        "description": notes.describe(results),
+        "rows": texts(results),
+        "remarks": audits.all_remarks(results.audited),
     }
 
 
-def texts(found: page.Results) -> list[dict[str, str]]:
+def texts(results: Results) -> list[dict[str, str]]:
     """What `find` gives, each in the words of a row of the page."""
     rows = []
-    for finding in find(found):
-        value, low, high = plots.rounded(np.array([finding.value, finding.low, finding.high]))
+    for finding in find(results):
+        value, low, high = stats.rounded(np.array([finding.value, finding.low, finding.high]))
         rows.append(
             {
                 "claim": finding.claim,
-                "family": table.with_note(finding.family, finding.family),
+                "family": layout.with_note(finding.family, finding.family),
                 "measured": finding.measured,
                 "value": f"{value:+z.1f}" if "," in finding.measured else f"{value:z.1f}",
-                "interval": page.interval_text(low, high),
+                "interval": interval_text(low, high),
                 "holds": _VERDICTS[finding.holds] + (f": {finding.note}" if finding.note else ""),
             }
         )
     return rows
-
-
-def write(results_folder: Path, template: Path | None = None) -> Path:
-    """Write the page, arguments as of ``build``; returns its path."""
-    with store.writing(results_folder):
-        files.write_text(results_folder / PAGE, build(results_folder, template))
-    return results_folder / PAGE
-
-
-def stale(results_folder: Path, template: Path | None = None) -> list[Path]:
-    """The page, where there is one that is not what ``build`` gives of the same arguments."""
-    if not (results_folder / PAGE).exists():
-        return []
-    return files.differing(results_folder, {PAGE: build(results_folder, template)})

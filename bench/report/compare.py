@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from bench.report import package, table
+from bench.report import formats, published
 
 COMPARE_COLUMNS = (
     "data",
@@ -41,12 +40,11 @@ def compare(summary: pd.DataFrame) -> pd.DataFrame:
     runs alone: most sources print no deviation.
 
     Args:
-        summary: what ``bench.report.table.summarize`` gives.
+        summary: that of ``bench.report.scores.Results``.
     """
-    published = package.read_rows(
-        table.PUBLISHED, ("task", "version", "algorithm", "score", "std", "source")
-    ).rename(columns={"score": "published", "std": "published_std", "source": "printed_in"})
-    both = summary.merge(published, on=["task", "algorithm"])
+    names = {"score": "published", "std": "published_std", "source": "printed_in"}
+    printed = published.rows().rename(columns=names)
+    both = summary.merge(printed, on=["task", "algorithm"])
     inside = (both["low"] <= both["published"]) & (both["published"] <= both["high"])
     # A single seed has no interval to be inside of.
     inside = inside.astype(object).where(both["num_seeds"] > 1, None)
@@ -77,18 +75,12 @@ def relation(source: str, profile: str, version: str, doubts: str = "") -> str:
 
 def of_the_post(compared: pd.DataFrame) -> pd.DataFrame:
     """Those rows whose source the post's table goes back to."""
-    return compared[compared["source"].str.startswith(table.POST_SOURCES)]
-
-
-def load(folder: Path) -> pd.DataFrame:
-    """``compare`` of ``folder``'s raw rows, ``results/<source>/<profile>``."""
-    summary, _ = table.load(folder)
-    return compare(summary)
+    return compared[compared["source"].str.startswith(published.POST_SOURCES)]
 
 
 def to_csv(compared: pd.DataFrame) -> str:
     """All of it, scores in two decimals."""
-    return table.csv(compared, "%.2f")
+    return formats.to_csv(compared, "%.2f")
 
 
 def summary(compared: pd.DataFrame) -> str:

@@ -20,16 +20,16 @@ from bench.report import headless  # noqa: F401
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.collections import PatchCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patches import Rectangle
+from matplotlib.patches import PathPatch, Rectangle
+from matplotlib.path import Path
 
-from bench.report.table import Column
+from bench.report.scores import Column, Panel
 from bench.report.text import escape_html
 from envs.spaces import Array
 from envs.text import printable
-from envs.worlds.maze import CELL_SIZE, MAPS, Waypoints, cell_to_xy, find_cells
+from envs.worlds.maps import CELL_SIZE, MAPS, Waypoints, cell_to_xy, find_cells
 
 INK, FAINT, GRID = "#1f2937", "#5b6472", "#e3e7ed"
 SIDES = {"imitation": "#0369a1", "offline RL": "#ea580c"}
@@ -105,20 +105,6 @@ class Line(NamedTuple):
     y: Array
     low: Array
     high: Array
-
-
-class Panel(NamedTuple):
-    """Episodes of one method in a maze.
-
-    Attributes:
-        column: the method.
-        text: stands behind its title.
-        paths: where each episode went, ``[T, 2]`` metres, and whether it reached the goal.
-    """
-
-    column: Column
-    text: str
-    paths: Sequence[tuple[Array, bool]]
 
 
 class Look(NamedTuple):
@@ -265,8 +251,8 @@ def tracks(maze: str, panels: Sequence[Panel]) -> Figure:
             colour = SIDES[panel.column.style]
             axis.set_title(f"{_label(panel.column.title)} {panel.text}", color=colour)
             corners = cell_to_xy(find_cells(maze, "1")) - CELL_SIZE / 2
-            walls = [Rectangle(tuple(xy), CELL_SIZE, CELL_SIZE) for xy in corners]
-            axis.add_collection(PatchCollection(walls, facecolor=GRID, edgecolor=GRID))
+            walls = Path.make_compound_path(*(_square(*xy) for xy in corners))
+            axis.add_patch(PathPatch(walls, facecolor=GRID, edgecolor=GRID))
             axis.add_patch(Rectangle(tuple(goal), 1.5, 1.5, facecolor=TINT, edgecolor="#d97706"))
             axis.plot(way[:, 0], way[:, 1], ":", color=FAINT, linewidth=1.0)
             for path, reached in panel.paths:
@@ -281,6 +267,16 @@ def tracks(maze: str, panels: Sequence[Panel]) -> Figure:
     return figure
 
 
+def _square(x: float, y: float) -> Path:
+    """A cell of a maze from its corner."""
+    return Path(
+        np.array(
+            [(x, y), (x + CELL_SIZE, y), (x + CELL_SIZE, y + CELL_SIZE), (x, y + CELL_SIZE), (x, y)]
+        ),
+        closed=True,
+    )
+
+
 def svg(figure: Figure, name: str) -> str:
     """The figure as SVG, the same for the same figure; ``name`` sets its ids apart from others."""
     buffer = io.StringIO()
@@ -290,7 +286,14 @@ def svg(figure: Figure, name: str) -> str:
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     # Names of groups, which nothing refers to and which are alike in all figures.
     text = re.sub(r' id="[a-zA-Z][\w.]*_\d+"', "", text)
+    text = re.sub(r' (?:d|x|y|transform)="[^"]*"', _shorter, text)
     return "\n".join(line.rstrip() for line in text[text.index("<svg") :].splitlines()) + "\n"
+
+
+def _shorter(attribute: re.Match[str]) -> str:
+    """Places to a hundredth of a point, and no space that separates nothing."""
+    text = re.sub(r"-?\d+\.\d+", lambda number: f"{round(float(number[0]), 2):g}", attribute[0])
+    return re.sub(r"\s*([MLCQz])\s*", r"\1", text) if text.startswith(" d=") else text
 
 
 def inline(figure: Figure, name: str, label: str) -> str:
@@ -314,8 +317,3 @@ def _label(name: str) -> str:
     """``name`` as a picture has room for it."""
     line = printable(name)
     return line if len(line) <= LONGEST_LABEL else f"{line[: LONGEST_LABEL - 3]}..."
-
-
-def rounded(values: Array) -> Array:
-    """Values to a thousandth, so that no machine's last digit moves a picture."""
-    return np.round(values, 3)

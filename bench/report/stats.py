@@ -297,3 +297,8 @@ def _satterthwaite(variances: Array, freedoms: Array) -> float:
 
 def _student(freedom: float, cells: int = 1) -> float:
     return float(stdtrit(freedom, 1.0 - 0.5 * (1.0 - CONFIDENCE) / cells))
+
+
+def rounded(values: Array) -> Array:
+    """Values to a thousandth, so that no machine's last digit moves a page or a picture."""
+    return np.round(values, 3)

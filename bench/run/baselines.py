@@ -14,10 +14,12 @@ from typing import Any, cast
 
 import numpy as np
 
+from bench.report import audits
 from bench.run.evaluate import evaluate, naming
 from bench.run.train import Program
 from envs.dataset import Dataset
-from envs.sources.registry import Provenance, audit
+from envs.sources.reader import Provenance
+from envs.sources.registry import audit
 from envs.spaces import Array
 from envs.tasks import OWN, Task
 from envs.worlds.gymnasium_lanes import GymnasiumLanes
@@ -45,8 +47,8 @@ def measure(dataset: Dataset, task: Task) -> dict[str, dict[str, float]]:
         task: own data, scored in a gymnasium environment.
 
     Returns:
-        for ``logs``, their ``best_tenth``, ``mean_action``, ``no_action`` and ``random``, the
-        undiscounted mean ``return`` and the number of ``episodes`` that it comes from.
+        for each of ``audits.BASELINES``, the undiscounted mean ``return`` and the number of
+        ``episodes`` that it comes from.
 
     Raises:
         InputError: the environment cannot be made.
@@ -67,11 +69,14 @@ def measure(dataset: Dataset, task: Task) -> dict[str, dict[str, float]]:
             "no_action": lambda: np.broadcast_to(nothing, shape),
             "random": lambda: generator.uniform(-1.0, 1.0, shape),
         }
-        for name, act in policies.items():
-            by_name[name] = evaluate(_program(act), None, lanes, (0,), num_episodes)[0]
+        for name in audits.PLAYED:
+            by_name[name] = evaluate(_program(policies[name]), None, lanes, (0,), num_episodes)[0]
     return {
-        name: {"return": float(found.mean()), "episodes": found.size}
-        for name, found in by_name.items()
+        name: {
+            "return": float(by_name[name].mean()),
+            "episodes": by_name[name].size,
+        }
+        for name in audits.BASELINES
     }
 
 

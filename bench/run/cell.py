@@ -199,7 +199,8 @@ def read(folder: Path, seeds: Sequence[int] | None = None) -> tuple[pd.DataFrame
     each = [files.read_json(path / "config.json") for path in found.values()]
     facts = each[0]
     entry = get_algorithm(facts["algorithm"])
-    facts |= {"title": entry.title, "style": entry.style, "told": entry.told, "hash": folder.name}
+    heading = {"title": entry.title, "style": entry.style, "told": entry.told}
+    facts |= heading | {"paper": entry.paper, "hash": folder.name}
     episodes: dict[int, list[int]] = {}
     for group in each:
         episodes |= dict(zip(group["settings"]["seeds"], group["episode_seeds"], strict=True))

@@ -60,28 +60,28 @@ def evaluate(
         Fault: the environment raised an error, or a number of it or of the policy is not finite;
             the message names seed, episode and step.
     """
-    shape = (len(seeds), num_episodes)
+    shape, spec = (len(seeds), num_episodes), environment.spec
     border = _Border(seeds, num_episodes)
     first_seeds = episode_seeds(seeds, num_episodes).reshape(-1)
     observations = border.cross("reset", 0, environment.reset, first_seeds)
     border.require_finite("observation", 0, observations, _FLOAT32)
     watch(observations)
     keys = jax.vmap(lambda key: jax.random.split(key, num_episodes))(stream(seeds, EVAL))
-    goals = environment.goals.reshape(*shape, environment.spec.goal_dim)
+    goals = environment.goals.reshape(*shape, spec.goal_dim)
     carries = program.reset(keys, jnp.asarray(goals, jnp.float32))
     active = np.ones(environment.num_envs, bool)
     rewards = np.zeros(environment.num_envs)
     returns, lengths = np.zeros(environment.num_envs), np.zeros(environment.num_envs, np.int64)
-    for step in range(1, environment.spec.max_episode_steps + 1):
+    for step in range(1, spec.max_episode_steps + 1):
         actions, carries = program.act(
             states,
             carries,
-            observations.reshape(*shape, -1).astype(np.float32),
+            observations.reshape(spec.observation.batch(*shape)).astype(spec.observation.dtype),
             rewards.reshape(shape).astype(np.float32),
         )
-        chosen: Array = np.asarray(actions).reshape(environment.num_envs, -1)
+        chosen: Array = np.asarray(actions).reshape(spec.action.batch(environment.num_envs))
         border.require_finite("action of the policy", step, chosen)
-        clipped = np.clip(chosen, -1.0, 1.0)
+        clipped = spec.action.clip(chosen)
         observations, rewards, terminations = border.cross(
             "step", step, environment.step, clipped, active
         )

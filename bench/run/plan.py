@@ -13,12 +13,14 @@ import jax
 
 from algos import core
 from algos.registry import get_algorithm
+from algos.settings import resolve
 from bench.run import groups, typed
 from bench.run.groups import Seeds
 from bench.run.profiles import Profile
+from envs.environment import World
 from envs.errors import InputError
 from envs.sources.registry import choose_scale, environment, provenance
-from envs.tasks import Task, World
+from envs.tasks import Task
 
 # Packages whose version can change a number.
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "distrax", "numpy", "mujoco")
@@ -130,8 +132,7 @@ def plan(task: Task, algorithm: str, profile: Profile, source: str, **overrides:
     """
     given = {key: value for key, value in overrides.items() if value is not None}
     size = profile.sizes[task.family]
-    published = get_algorithm(algorithm).config(task.family)
-    config = given["config"] if "config" in given else size.resize(published)
+    config = given.get("config") or resolve(algorithm, task.family, size, task.name).config
     num_evaluations = given.get("num_evaluations", size.num_evaluations)
     if num_evaluations < 1:
         raise InputError(f"num_evaluations must be at least 1, got {num_evaluations}")
@@ -232,7 +233,7 @@ def from_json(value: Any) -> Cell:
         value, ("task", "algorithm", "config", "settings", "version", "insist", "label"), "a cell"
     )
     algorithm = typed.convert(str, described["algorithm"], "algorithm")
-    config_type = type(get_algorithm(algorithm).default)
+    config_type = get_algorithm(algorithm).method.Config
     return Cell(
         task=typed.build(Task, described["task"], "task"),
         algorithm=algorithm,

@@ -10,10 +10,11 @@ import math
 
 import numpy as np
 
-from envs.collect import policy, tours
+from envs.collect import policy
 from envs.collect.episode import Episode, record
 from envs.recipes import SEED, Recipe
 from envs.spaces import Array
+from envs.tasks import Task
 
 MAX_LANES = 50  # part of the recipe: rows of one matrix product share their rounding
 
@@ -33,25 +34,20 @@ def collect_block(
     recipe: Recipe, part: int, block: int, num_threads: int | None = None
 ) -> list[Episode]:
     """One block of whole episodes of one part of the recipe."""
-    name, rows = recipe.parts[part]
+    actor, rows = recipe.parts[part]
     lanes = num_lanes(rows, recipe.task.spec.max_episode_steps)
     seeds = block_seeds(recipe, part, block, lanes)
-    task = recipe.task
-    if task.family == "antmaze":
-        return tours.tour_with_ant(task, policy.load(name), seeds, num_threads)
-    if task.family == "pointmaze":
-        return tours.tour_with_point(task, seeds, num_threads)
-    return _behave(recipe, policy.load(name), seeds, num_threads)
+    return list(recipe.collection.collect(recipe.task, actor, seeds, num_threads))
 
 
-def _behave(
-    recipe: Recipe,
+def behave(
+    task: Task,
     actor: policy.Policy,
     seeds: list[np.random.SeedSequence],
     num_threads: int | None,
 ) -> list[Episode]:
-    """Locomotion: actions sampled from SAC's own distribution."""
-    environment = recipe.task.make_environment(len(seeds), num_threads)
+    """Actions sampled from the distribution of an actor that SAC trained, one episode a lane."""
+    environment = task.make_environment(len(seeds), num_threads)
     spec = environment.spec
     first = environment.reset(np.array([int(seed.generate_state(1)[0]) for seed in seeds]))
 

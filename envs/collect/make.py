@@ -26,12 +26,6 @@ from envs.scores import normalized_score
 from envs.sources.regenerated import METADATA_KEY, dataset_folder, read, read_metadata
 from envs.worlds.maze import count_solutions
 
-_ALGORITHM_NAMES = {
-    "locomotion": "SAC",
-    "antmaze": "PPO and waypoints",
-    "pointmaze": "waypoints",
-}
-
 # In the folder of a dataset that is being made: where it stands until it is whole, and a mark that
 # all that is left to do is to move it.
 _MINARI, _OVER = "dataset", "over"
@@ -217,7 +211,7 @@ def _write(recipe: Recipe, episodes: list[Episode], work: Path) -> None:
         storage.update_metadata(
             {
                 "dataset_id": recipe.dataset_id,
-                "algorithm_name": _ALGORITHM_NAMES[task.family],
+                "algorithm_name": recipe.collection.algorithm,
                 "minari_version": version("minari"),
                 "requirements": [f"mujoco=={version('mujoco')}"],
                 "dataset_size": float(storage.get_size()),
@@ -237,10 +231,7 @@ def describe(recipe: Recipe) -> tuple[dict[str, Any], dict[str, Any]]:
     with a positive reward, of robots that reached their own goal, and of robots that flipped over.
     """
     dataset, provenance = read(recipe.task, recipe.scale)
-    returns = dataset.episode_returns
-    if recipe.task.is_maze:
-        # The data go on at the goal, where evaluation stops: being there once is the full score.
-        returns = np.minimum(returns, 1.0)
+    returns = recipe.task.kind.worth(dataset.episode_returns)
     scores = normalized_score(returns, recipe.task.reference_returns)
     low, median, high = np.quantile(scores, [0.1, 0.5, 0.9])
     files = [p for p in dataset_folder(recipe.dataset_id).rglob("*") if p.is_file()]
@@ -263,6 +254,6 @@ def describe(recipe: Recipe) -> tuple[dict[str, Any], dict[str, Any]]:
         "reached": 100.0 * provenance["goals_reached_fraction"],
         "flipped": 100.0 * provenance["flipped_fraction"],
     }
-    if recipe.task.is_maze:
+    if recipe.task.kind.has_goals:
         quality["start to goal"] = count_solutions(dataset, recipe.task.environment)
     return size, quality

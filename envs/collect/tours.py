@@ -18,16 +18,8 @@ from envs.collect.walker import torso_up, walker_observation
 from envs.spaces import Array
 from envs.tasks import Task
 from envs.worlds.antmaze import ANT
-from envs.worlds.maze import (
-    MAPS,
-    Waypoints,
-    cell_to_xy,
-    draw_goal,
-    draw_goal_noise,
-    find_cells,
-    is_at,
-    xy_to_cell,
-)
+from envs.worlds.maps import MAPS, Waypoints, cell_to_xy, find_cells, xy_to_cell
+from envs.worlds.maze import draw_goal, draw_goal_noise, is_at
 from envs.worlds.pointmaze import POINT
 from envs.worlds.simulate import Simulator
 

@@ -41,12 +41,12 @@ from envs.sources import hdf5
 from envs.sources.d4rl_files import ADDRESS, FILES, dataset_folder
 from envs.sources.download import Download, Progress, address_below
 from envs.sources.narrow import Narrowing
+from envs.sources.reader import Reader
 from envs.sources.reading import Unreadable, file_size, reading
 from envs.spaces import Array
 from envs.tasks import Task
 
 MIRROR_VARIABLE = "D4RL_MIRROR"  # base address of a server with the same folders as D4RL's
-OFFERED = tuple(FILES)
 SAME = 1e-6  # of observations; ikostrikov/implicit_q_learning@09d7002 dataset_utils.py
 JUMP = 1.0  # metres in one step of 0.1 s; the ant runs at about 1 m/s
 MOST_JUMPS = 0.01  # share of rows; with more, the file itself is out of step
@@ -162,7 +162,7 @@ def read_file(path: Path, task: Task, *, qlearning: bool = False) -> tuple[Datas
             successors,
             terminals=_flags(file, path, "terminals", rows),
             timeouts=_flags(file, path, "timeouts", rows),
-            antmaze=task.family == "antmaze",
+            goes_on=task.kind.has_goals,
             where=str(path),
         )
         actions = _numbers(file, path, "actions", rows, spec.action_dim)
@@ -172,7 +172,7 @@ def read_file(path: Path, task: Task, *, qlearning: bool = False) -> tuple[Datas
         kept[-1] = False
     elif successors is None:
         kept = ~marks.ends
-        if task.family == "locomotion":
+        if not task.kind.has_goals:
             kept |= marks.terminals
     else:
         kept = np.ones(rows, bool)
@@ -187,7 +187,7 @@ def read_file(path: Path, task: Task, *, qlearning: bool = False) -> tuple[Datas
         observations, actions = observations.take(index, axis=0), actions.take(index, axis=0)
         rewards = rewards[index]
     dataset = _assemble(
-        observations, actions, rewards, successors, marks, index, task.family == "antmaze"
+        observations, actions, rewards, successors, marks, index, task.kind.has_goals
     )
     check(dataset, spec, str(path))
     return dataset, {
@@ -206,7 +206,7 @@ def read_states(task: Task, rows: Array) -> Array | None:
         nothing (and stores the state after the row's action), a file without them, or one without
         ``next_observations``, of which rows are left out.
     """
-    if task.family == "antmaze":
+    if task.kind.has_goals:
         return None
     with open_file(path_of(task), task) as file:
         infos = hdf5.find(file, "infos")
@@ -345,11 +345,11 @@ def _find_ends(
     *,
     terminals: Array,
     timeouts: Array,
-    antmaze: bool,
+    goes_on: bool,
     where: str,
 ) -> _Marks:
     """The last row of every episode; rounds ``successors`` to the next row where they agree."""
-    ends = timeouts if antmaze else timeouts | terminals
+    ends = timeouts if goes_on else timeouts | terminals
     ends = ends.copy()
     ends[-1] = True
     jumps = np.zeros(len(ends), bool)
@@ -361,7 +361,7 @@ def _find_ends(
         # Rows that are not finite are neither; they stay, to be refused by name.
         near = differ[(distance <= SAME) & ~ends[differ]]
         successors[near] = observations[near + 1]
-    elif antmaze:
+    elif goes_on:
         with np.errstate(invalid="ignore", over="ignore"):
             moved = np.diff(observations[:, :2], axis=0)
             jumps[:-1] = np.hypot(moved[:, 0], moved[:, 1]) > JUMP
@@ -383,7 +383,7 @@ def _assemble(
     successors: Array,
     marks: _Marks,
     index: Array,
-    antmaze: bool,
+    goes_on: bool,
 ) -> Dataset:
     """The rows ``index`` of the file as a dataset; an episode ends with the last that is left."""
     episodes = np.cumsum(marks.ends)[index] - marks.ends[index]
@@ -394,8 +394,12 @@ def _assemble(
         actions=actions,
         rewards=rewards,
         terminations=terminations,
-        # The goal does not end an episode of antmaze: time does, even there.
-        truncations=last if antmaze else last & ~terminations,
+        # Where data go on at the goal, time alone ends an episode.
+        truncations=last if goes_on else last & ~terminations,
         episode_ends=np.flatnonzero(last),
         next_observations=successors,
     )
+
+
+FULL = Reader(provenance, read, fetch, states=read_states)
+QLEARNING = Reader(provenance, read_qlearning, fetch)

@@ -10,7 +10,7 @@ import dataclasses
 import os
 from pathlib import Path
 
-from envs.tasks import TASKS, Task
+from envs.tasks import TASKS
 
 ADDRESS = "http://rail.eecs.berkeley.edu/datasets/offline_rl/"
 
@@ -38,16 +38,6 @@ class PublishedFile:
 def dataset_folder() -> Path:
     """D4RL's own folder: ``$D4RL_DATASET_DIR``, or ``~/.d4rl/datasets``."""
     return Path(os.environ.get("D4RL_DATASET_DIR") or Path.home() / ".d4rl" / "datasets")
-
-
-def _path(task: Task) -> str:
-    if task.family == "locomotion":
-        return f"gym_mujoco_v2/{task.name.replace('-', '_')}-v2.hdf5"
-    maze = {"umaze": "u-maze", "medium": "big-maze", "large": "hardest-maze"}[task.environment]
-    starts, goals = task.data != "", task.data == "diverse"
-    return (
-        f"ant_maze_v2/Ant_maze_{maze}_noisy_multistart_{starts}_multigoal_{goals}_sparse_fixed.hdf5"
-    )
 
 
 _SUMS = {
@@ -112,10 +102,10 @@ _SUMS = {
 # By task.
 FILES = {
     name: PublishedFile(
-        path=_path(task),
+        path=task.kind.d4rl_path(task.environment, task.data),
         num_bytes=_SUMS[name][0] if name in _SUMS else None,
         sha256=_SUMS[name][1] if name in _SUMS else None,
     )
     for name, task in TASKS.items()
-    if task.in_post
+    if task.kind.d4rl_path is not None
 }

@@ -35,41 +35,36 @@ import minari
 import numpy as np
 
 from envs.dataset import Dataset, check
-from envs.environment import EnvSpec
+from envs.environment import EnvSpec, World
 from envs.errors import InputError
+from envs.family import MinariData
 from envs.sources import stored
 from envs.sources.collected_in import Scorer, defaults_of, differences, spec_of
 from envs.sources.download import Progress
 from envs.sources.narrow import Narrowing
+from envs.sources.reader import Reader
 from envs.sources.reading import Unreadable, readable, require_memory
 from envs.sources.regenerated import dataset_folder
 from envs.spaces import Array
-from envs.tasks import TASKS, Task, World, world
+from envs.tasks import Task, world
 from envs.text import reason_of
-from envs.worlds.antmaze_robotics import RoboticsAntMaze
 
 REMOTE_VARIABLE = "MINARI_REMOTE"  # Minari's own
-_PARTS = {"medium": ("medium",), "medium-expert": ("medium", "expert")}
-OFFERED = tuple(t.name for t in TASKS.values() if t.family == "antmaze" or t.data in _PARTS)
-_MAZES = {"umaze": "AntMaze_UMaze", "medium": "AntMaze_Medium", "large": "AntMaze_Large"}
 
 
 def dataset_ids(task: Task) -> list[str]:
     """Minari's ids of what makes up the task's data, in this order."""
-    if task.family == "antmaze":
-        return [f"D4RL/antmaze/{task.name.removeprefix('antmaze-')}-v1"]
-    return [f"mujoco/{task.environment}/{part}-v0" for part in _PARTS[task.data]]
+    return list(_offered(task).ids(task.environment, task.data))
 
 
 def scored_in(task: Task, version: str, *, show_goal: bool = False) -> World:
     """The environment that the task's data were collected in; see ``envs.tasks.world``."""
-    if task.family == "antmaze":
-        if version != "v5":  # the source's own, which is of locomotion
-            raise InputError(f"{task.name} has no environment {version!r}; leave it out")
-        maze = task.environment
-        make = functools.partial(RoboticsAntMaze, maze, show_goal=show_goal)
-        return World(f"{_MAZES[maze]}-v4", make)
-    return world(task, version)
+    collected_in = _offered(task).collected_in
+    if collected_in is None:
+        return world(task, version)
+    if version != "v5":  # the source's own, which is of locomotion
+        raise InputError(f"{task.name} has no environment {version!r}; leave it out")
+    return collected_in(task.environment, show_goal)
 
 
 def provenance(task: Task, scale: float) -> dict[str, Any]:
@@ -85,7 +80,7 @@ def provenance(task: Task, scale: float) -> dict[str, Any]:
         metadata = read_metadata(dataset_id, _fix(task), f"{_fix(task)} --overwrite")
         theirs = stored.read_spec(metadata)
         found = str(theirs.get("id", "an environment it does not name"))
-        if not _same_environment(found, expected):
+        if found != expected and not _is_variant(task, found, expected):
             doubts.append(f"{dataset_id} was collected in {found}, and is scored in {expected}")
         else:
             with readable(f"dataset {dataset_id}", f"{_fix(task)} --overwrite"):
@@ -114,7 +109,7 @@ def _scorer(task: Task) -> Scorer:
     box = gymnasium.spaces.Box
     observed = lambda size: box(-np.inf, np.inf, (size,), np.float64)
     size, actions = scored.spec.observation_dim, box(-1.0, 1.0, (scored.spec.action_dim,))
-    if task.family != "antmaze":
+    if not _goes_on(task):
         spec = gymnasium.spec(scored.gymnasium_id)
         kind = gymnasium.envs.registration.load_env_creator(str(spec.entry_point))
         return Scorer(spec_of(spec), defaults_of(kind), observed(size), actions)
@@ -194,7 +189,7 @@ def _read(task: Task, show_goal: bool) -> Dataset:
     keys = ["achieved_goal", "observation", *(["desired_goal"] if show_goal else [])]
 
     def observed(observations: Any) -> Array:
-        if task.family != "antmaze":
+        if not _goes_on(task):
             return np.asarray(observations)
         if not isinstance(observations, dict) or not set(keys) <= set(observations):
             raise Unreadable(f"observations do not have the parts {', '.join(keys)}")
@@ -203,8 +198,8 @@ def _read(task: Task, show_goal: bool) -> Dataset:
     fix = f"{_fix(task)} --overwrite"
     parts = [episodes(i, observed, np.asarray, spec, fix) for i in dataset_ids(task)]
     whole = itertools.chain.from_iterable(parts)
-    is_maze = task.family == "antmaze"
-    dataset = Dataset.from_episodes(itertools.starmap(_until_success, whole) if is_maze else whole)
+    goes_on = _goes_on(task)
+    dataset = Dataset.from_episodes(itertools.starmap(_until_success, whole) if goes_on else whole)
     check(dataset, spec, where)
     return dataset
 
@@ -303,12 +298,20 @@ def _fix(task: Task) -> str:
     return f"run: rl-or-bc data fetch {task.name} --source minari"
 
 
-def _same_environment(found: str, expected: str) -> bool:
-    """Whether ``found`` is ``expected``, or for antmaze one of its variants in starts and goals."""
+def _offered(task: Task) -> MinariData:
+    assert task.kind.minari is not None
+    return task.kind.minari
+
+
+def _goes_on(task: Task) -> bool:
+    """Whether the data go on at the goal, with observations in parts."""
+    return _offered(task).collected_in is not None
+
+
+def _is_variant(task: Task, found: str, expected: str) -> bool:
+    """Whether ``found`` differs from ``expected`` in starts and goals alone."""
     name, _, version = expected.rpartition("-")
-    return found == expected or (
-        "AntMaze" in name and found.startswith(name) and found.endswith(f"-{version}")
-    )
+    return _goes_on(task) and found.startswith(name) and found.endswith(f"-{version}")
 
 
 def data_hash(dataset_id: str) -> str:
@@ -319,3 +322,7 @@ def data_hash(dataset_id: str) -> str:
     """
     with readable(f"dataset {dataset_id}", "make it readable"):
         return stored.data_hash(dataset_folder(dataset_id) / "data")
+
+
+PLAIN = Reader(provenance, read, fetch, scored_in)
+WITH_GOAL = Reader(provenance, read_with_goal, fetch, functools.partial(scored_in, show_goal=True))

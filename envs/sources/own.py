@@ -13,18 +13,19 @@ import gymnasium
 import numpy as np
 
 from envs.dataset import Dataset, check
+from envs.environment import World
 from envs.errors import EnvironmentFault, InputError
 from envs.sources import stored
 from envs.sources.collected_in import Scorer, describe, differences, what_counts
 from envs.sources.download import Progress
 from envs.sources.minari import data_hash, download, episodes, read_metadata
+from envs.sources.reader import Reader
 from envs.sources.reading import Unreadable, readable
 from envs.sources.regenerated import dataset_folder
 from envs.spaces import Array
-from envs.tasks import OWN, TASKS, Task, World
+from envs.tasks import Task
 from envs.worlds.gymnasium_lanes import ActionRange, GymnasiumLanes
 
-OFFERED = tuple(task.name for task in TASKS.values() if task.family == OWN)
 _FIX = "write it again with Minari, from whole episodes"
 # Actions that differ by less than this share of the range are nothing that a policy could hit: all
 # columns together, and one column on its own, which may well be meant to rest.
@@ -52,9 +53,7 @@ def provenance(task: Task, scale: float) -> dict[str, Any]:
         InputError: the dataset is missing or half written.
     """
     del scale
-    missing = "write it with Minari"
-    if task.name in TASKS:  # without a row there is no name to fetch it by
-        missing += f", or run: rl-or-bc data fetch {task.name} --source own"
+    missing = f"write it with Minari, or run: rl-or-bc data fetch {task.data} --source own"
     metadata = read_metadata(task.data, missing, _FIX)
     expected = task.gymnasium_id.rpartition(":")[2]  # without the module that registers it
     registered = repr(gymnasium.envs.registration.registry.get(expected))
@@ -197,3 +196,6 @@ class _Played:
 def fetch(task: Task, mirror: str | None, overwrite: bool, progress: Progress) -> bool:
     """Download the task's dataset from Minari's server; see ``envs.sources.registry.fetch``."""
     return download([task.data], mirror, overwrite, progress)
+
+
+READER = Reader(provenance, read, fetch, scored_in)

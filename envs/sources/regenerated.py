@@ -13,6 +13,7 @@ from envs.dataset import Dataset, check, content_hash
 from envs.errors import InputError
 from envs.recipes import Recipe
 from envs.sources import stored
+from envs.sources.reader import Reader
 from envs.sources.reading import Unreadable, read_json, readable, reading
 from envs.tasks import Task
 
@@ -99,3 +100,6 @@ def read(task: Task, scale: float) -> tuple[Dataset, dict[str, Any]]:
     if content_hash(dataset) != metadata["hash"]:
         raise InputError(f"dataset {recipe.dataset_id} differs from its recorded hash; {fix}")
     return dataset, metadata
+
+
+READER = Reader(provenance, read)

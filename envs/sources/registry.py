@@ -1,68 +1,75 @@
-"""One reader per source of data; each gives a checked ``Dataset`` and its provenance."""
+"""One row per source of data: where a checked ``Dataset`` and its provenance come from."""
 
 from __future__ import annotations
 
+import dataclasses
+import pkgutil
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 from envs import audit as audits
 from envs.dataset import Dataset
+from envs.environment import World
 from envs.errors import InputError
-from envs.sources import d4rl, minari, own, regenerated
 from envs.sources.download import Progress
-from envs.spaces import Array
-from envs.tasks import OWN, TASKS, Task, World, get_task, look_up, world
-
-Provenance = dict[str, Any]
-
-_NOT_OWN = tuple(name for name, task in TASKS.items() if task.family != OWN)
+from envs.sources.reader import Provenance, Reader
+from envs.tasks import OWN, TASKS, Task, get_task, look_up
 
 
-class Source(NamedTuple):
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Source:
     """Where data come from.
 
     Attributes:
-        provenance: (task, scale) -> at least ``dataset_id`` and ``hash``, without reading the data;
-            ``doubts``, where there are any, say in a line each why the data may be the wrong ones.
-        read: (task, scale) -> the checked dataset and its provenance.
-        fetch: (task, mirror, overwrite, progress) -> whether it had to be downloaded; None for
-            data that are made here.
+        place: module and name of its ``Reader``, which is imported when it is asked for: a list of
+            sources needs none of the libraries that files need.
+        offers: task -> whether it has data for it.
+        made_here: whether data are made here, in any size, or are files of one size.
         version: gymnasium's version of the locomotion environments that the data are of; own data
             have none.
-        scored_in: (task, version) -> the environment.
-        tasks: names of the tasks that it has data for.
-        states: (task, rows) -> unclipped observations of those rows, see ``audit``.
     """
 
-    provenance: Callable[[Task, float], Provenance]
-    read: Callable[[Task, float], tuple[Dataset, Provenance]]
-    fetch: Callable[[Task, str | None, bool, Progress], bool] | None = None
+    place: str
+    offers: Callable[[Task], bool]
+    made_here: bool = False
     version: str = "v4"
-    scored_in: Callable[[Task, str], World] = world
-    tasks: tuple[str, ...] = _NOT_OWN
-    states: Callable[[Task, Array], Array | None] = lambda task, rows: None
+
+    @property
+    def reader(self) -> Reader:
+        """Reads its files."""
+        reader: Reader = pkgutil.resolve_name(self.place)
+        return reader
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """Names of the tasks that it has data for."""
+        return tuple(name for name, task in TASKS.items() if self.offers(task))
+
+
+def _in_d4rl(task: Task) -> bool:
+    return task.kind.d4rl_path is not None
+
+
+def _in_minari(task: Task) -> bool:
+    minari = task.kind.minari
+    return minari is not None and len(minari.ids(task.environment, task.data)) > 0
 
 
 # Each reading of the same files is a source, so that no table mixes them.
 SOURCES = {
-    "regenerated": Source(regenerated.provenance, regenerated.read),
-    "d4rl": Source(
-        d4rl.provenance, d4rl.read, d4rl.fetch, tasks=d4rl.OFFERED, states=d4rl.read_states
+    "regenerated": Source(
+        place="envs.sources.regenerated:READER",
+        offers=lambda task: task.kind.collection is not None,
+        made_here=True,
     ),
-    "d4rl-qlearning": Source(d4rl.provenance, d4rl.read_qlearning, d4rl.fetch, tasks=d4rl.OFFERED),
-    "minari": Source(
-        minari.provenance, minari.read, minari.fetch, "v5", minari.scored_in, minari.OFFERED
+    "d4rl": Source(place="envs.sources.d4rl:FULL", offers=_in_d4rl),
+    "d4rl-qlearning": Source(place="envs.sources.d4rl:QLEARNING", offers=_in_d4rl),
+    "minari": Source(place="envs.sources.minari:PLAIN", offers=_in_minari, version="v5"),
+    "minari-goal": Source(place="envs.sources.minari:WITH_GOAL", offers=_in_minari, version="v5"),
+    "own": Source(
+        place="envs.sources.own:READER", offers=lambda task: task.family == OWN, version=""
     ),
-    "minari-goal": Source(
-        minari.provenance,
-        minari.read_with_goal,
-        minari.fetch,
-        "v5",
-        partial(minari.scored_in, show_goal=True),
-        minari.OFFERED,
-    ),
-    "own": Source(own.provenance, own.read, own.fetch, "", own.scored_in, own.OFFERED),
 }
 DEFAULT_SOURCE = "regenerated"
 D4RL_SUFFIX = "-v2"
@@ -92,7 +99,7 @@ def resolve(name: str, source: str | None) -> tuple[Task, str]:
     implied = "d4rl" if name.endswith(D4RL_SUFFIX) else None
     usual = OWN if task.family == OWN else DEFAULT_SOURCE
     meant = source if source is not None else implied or usual
-    if task.name not in get_source(meant).tasks:
+    if not get_source(meant).offers(task):
         raise InputError(
             f"{meant} has no data for {task.name}; it has {', '.join(get_source(meant).tasks)}"
         )
@@ -111,7 +118,7 @@ def choose_scale(source: str, asked: float | None, usual: float) -> float:
     """
     if asked is None:
         return usual
-    if get_source(source).fetch is not None:
+    if not get_source(source).made_here:
         raise InputError(f"data of source {source} have one size; leave --scale out")
     return asked
 
@@ -125,7 +132,7 @@ def environment(task: Task, source: str, version: str | None = None) -> World:
         version: gymnasium's version of it, ``v4`` or ``v5``; that of the data by default.
     """
     row = get_source(source)
-    return row.scored_in(task, version or row.version)
+    return row.reader.scored_in(task, version or row.version)
 
 
 def provenance(task: Task, source: str, scale: float, version: str | None = None) -> Provenance:
@@ -133,7 +140,7 @@ def provenance(task: Task, source: str, scale: float, version: str | None = None
 
     ``doubts`` has a line for every reason why data and environment may not belong together.
     """
-    facts = get_source(source).provenance(task, scale)
+    facts = get_source(source).reader.provenance(task, scale)
     theirs, ours = environment(task, source), environment(task, source, version)
     if theirs.gymnasium_id == ours.gymnasium_id:
         return facts
@@ -171,7 +178,7 @@ def fetch(task: Task, source: str, mirror: str | None, overwrite: bool, progress
     Raises:
         InputError: the source has no downloads; or the data cannot be had, and which to put where.
     """
-    download = get_source(source).fetch
+    download = get_source(source).reader.fetch
     if download is None:
         raise InputError(f"{source} data are made here; run: rl-or-bc data make")
     return download(task, mirror, overwrite, progress)
@@ -191,7 +198,7 @@ def load(task: Task, source: str, scale: float) -> tuple[Dataset, Provenance]:
     Raises:
         InputError: unknown source; data missing, half written, corrupt or of another recipe.
     """
-    return get_source(source).read(task, scale)
+    return get_source(source).reader.read(task, scale)
 
 
 def audit(
@@ -213,5 +220,5 @@ def audit(
     dataset, details = loaded or load(task, source, scale)
     facts = details | provenance(task, source, scale, version)
     world = environment(task, source, version)
-    states = partial(get_source(source).states, task)
+    states = partial(get_source(source).reader.states, task)
     return audits.audit(dataset, task, world, facts, states)

@@ -18,7 +18,8 @@ import mujoco
 import numpy as np
 
 from envs.spaces import Array
-from envs.worlds.maze import MAPS, Maze, MazeEnv, Robot, add_walls, cell_to_xy, find_cells
+from envs.worlds.maps import MAPS, cell_to_xy, find_cells
+from envs.worlds.maze import Maze, MazeEnv, Robot, add_walls
 from envs.worlds.simulate import Simulator
 
 
@@ -67,7 +68,6 @@ def load_ant(maze: str | None) -> mujoco.MjModel:
 
 
 ANT = Robot(
-    family="antmaze",
     load=load_ant,
     place=reset_ant,
     frame_skip=5,

@@ -26,10 +26,10 @@ import mujoco
 import numpy as np
 
 from envs.environment import EnvSpec
-from envs.scores import REFERENCE_RETURNS, TARGET_RETURNS
-from envs.spaces import Array
+from envs.spaces import Array, Box
 from envs.worlds.antmaze import ANT
-from envs.worlds.maze import CELL_SIZE, MAPS, add_walls, find_cells
+from envs.worlds.maps import CELL_SIZE, MAPS, find_cells
+from envs.worlds.maze import add_walls
 from envs.worlds.simulate import Simulator
 
 GOAL_RADIUS = 0.45  # metres
@@ -61,12 +61,10 @@ class RoboticsAntMaze:
         self._goals = np.zeros((num_envs, 2))
         self.num_envs = num_envs
         self.spec = EnvSpec(
-            observation_dim=model.nq + model.nv + (2 if show_goal else 0),
-            action_dim=model.nu,
+            observation=Box((model.nq + model.nv + (2 if show_goal else 0),)),
+            action=Box((model.nu,), limit=1.0),
             max_episode_steps=ANT.max_episode_steps[maze],
-            goal_dim=2,
-            reference_returns=REFERENCE_RETURNS["antmaze"],
-            target_return=TARGET_RETURNS["antmaze"],
+            goal=Box((2,)),
         )
 
     @property

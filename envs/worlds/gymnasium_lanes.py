@@ -18,7 +18,7 @@ from gymnasium.vector.utils import batch_space, iterate
 
 from envs.environment import EnvSpec
 from envs.errors import EnvironmentFault, InputError
-from envs.spaces import Array
+from envs.spaces import Array, Box
 
 # From here on float64 does not tell whole numbers apart; such bounds stand for none.
 _WIDEST = 2.0**53
@@ -65,8 +65,8 @@ class GymnasiumLanes:
         self._steps = np.zeros(num_envs, np.int64)
         self.num_envs = num_envs
         self.spec = EnvSpec(
-            observation_dim=self._observations.shape[1],
-            action_dim=self.actions.size,
+            observation=Box(self._observations.shape[1:]),
+            action=Box((self.actions.size,), limit=1.0),
             max_episode_steps=limit,
             reference_returns=reference_returns,
             target_return=reference_returns[1],

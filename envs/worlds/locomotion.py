@@ -23,7 +23,7 @@ import numpy as np
 
 from envs.environment import EnvSpec
 from envs.scores import REFERENCE_RETURNS, TARGET_RETURNS
-from envs.spaces import Array
+from envs.spaces import Array, Box
 from envs.worlds.simulate import Simulator
 
 
@@ -129,8 +129,8 @@ class Locomotion:
         self._initial_qpos = model.qpos0.copy()
         self.num_envs = num_envs
         self.spec = EnvSpec(
-            observation_dim=model.nq - 1 + model.nv,
-            action_dim=model.nu,
+            observation=Box((model.nq - 1 + model.nv,)),
+            action=Box((model.nu,), limit=1.0),
             max_episode_steps=1000,
             reference_returns=REFERENCE_RETURNS[name],
             target_return=TARGET_RETURNS[name],

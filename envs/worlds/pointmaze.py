@@ -25,7 +25,8 @@ import mujoco
 import numpy as np
 
 from envs.spaces import Array
-from envs.worlds.maze import MAPS, Maze, MazeEnv, Robot, add_walls, cell_to_xy, find_cells
+from envs.worlds.maps import MAPS, cell_to_xy, find_cells
+from envs.worlds.maze import Maze, MazeEnv, Robot, add_walls
 from envs.worlds.simulate import Simulator
 
 _RADIUS = 0.4  # metres
@@ -94,7 +95,6 @@ def load_point(maze: str) -> mujoco.MjModel:
 
 
 POINT = Robot(
-    family="pointmaze",
     load=load_point,
     place=reset_point,
     frame_skip=10,

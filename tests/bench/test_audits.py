@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from bench import cli, store
@@ -11,11 +12,11 @@ from bench.report import audits, claims, page
 from envs import files
 from envs.audit import _histogram, _quantiles
 from envs.errors import InputError
-from envs.tasks import TASKS, _own
+from envs.tasks import TASKS, own_task
 from tests.helpers.score_files import sound, write_scores
 
 ROOT = Path(__file__).resolve().parents[2]
-TASK = _own("me/logs-v0", "Pendulum-v1", (-100.0, 0.0))
+TASK = own_task("me/logs-v0", "Pendulum-v1", (-100.0, 0.0))
 
 
 def audit(rewards=(0.0, 1.0), terminations=0, returns=(-60.0, -40.0), **baselines):
@@ -101,7 +102,7 @@ def test_pages_and_tables_of_every_source_say_that_data_are_near_expert(tmp_path
         capsys.readouterr().out,
         (folder / "table1.md").read_text(),
         page.build(folder)[page.PAGE],
-        claims.build(tmp_path),
+        claims.render(tmp_path),
     ):
         assert "hopper-medium: the data are near-expert, for their episodes score 100.5" in text
 
@@ -110,7 +111,7 @@ def test_no_committed_data_are_remarked_upon():
     folders = [path.parent for path in (ROOT / "results").glob("*/*/audit.json")]
     assert folders
     for folder in folders:
-        read = audits.read(folder)
+        read = audits.read(store.read(folder))
         assert len(read) == 21
         assert audits.all_remarks(read) == []
         assert audits.rows(read).empty
@@ -119,7 +120,9 @@ def test_no_committed_data_are_remarked_upon():
 def test_references_are_random_actions_and_the_best_tenth():
     found = audits.propose(audit(random=-99.0, best_tenth=-20.0), TASK)
     assert found[:2] == (-99.0, -20.0)
-    assert found.row == '_own("me/logs-v0", "Pendulum-v1", (-99.0, -20.0)),'
+    assert found.command == (
+        "rl-or-bc grid --data me/logs-v0 --environment Pendulum-v1 --reference -99.0 -20.0"
+    )
     assert "score 0 is what random actions got (20 episodes played)" in found.reason
     assert audits.propose(audit(random=-123.456, best_tenth=1.23456), TASK)[:2] == (-123.5, 1.235)
     low = dict.fromkeys(audits.PLAYED, -1000.02)
@@ -151,19 +154,20 @@ def test_there_may_be_nothing_to_propose(facts, reason):
 def folder(tmp_path):
     """A folder of scores with the audit of their data."""
     facts = sound("hopper-medium/bc", environment="Hopper-v4")
-    files.write_json(tmp_path / "provenance.json", {"hopper-medium/bc": facts})
+    store.write_rows(tmp_path / "scores.csv", pd.DataFrame(columns=list(store.SCORE_COLUMNS)))
+    store.write_provenance(tmp_path / "provenance.json", {"hopper-medium/bc": facts})
     files.write_json(tmp_path / "audit.json", {store.data_name(facts): audit(logs=1.0)})
     return tmp_path
 
 
 def test_an_audit_is_that_of_the_data_that_the_cells_have(folder):
-    (found,) = audits.read(folder)
+    (found,) = audits.read(store.read(folder))
     assert (found.task.name, found.hash) == ("hopper-medium", "d")
     other = {"hopper-medium 01234567 Hopper-v4": audit()}
     files.write_json(folder / "audit.json", other)
-    assert audits.read(folder) == []
+    assert audits.read(store.read(folder)) == []
     (folder / "audit.json").unlink()
-    assert audits.read(folder) == []
+    assert audits.read(store.read(folder)) == []
 
 
 @pytest.mark.parametrize(
@@ -191,11 +195,11 @@ def test_a_damaged_audit_is_one_line(folder, path, value):
     inner[path[-1]] = value
     files.write_json(folder / "audit.json", known)
     with pytest.raises(InputError, match=r"audit\.json has no sound audit of hopper-medium d"):
-        audits.read(folder)
+        audits.read(store.read(folder))
 
 
 def test_a_file_that_is_no_file_of_audits_is_one_line(folder):
     for text in ("[]", "{", "3"):
         (folder / "audit.json").write_text(text)
         with pytest.raises(InputError, match=r"audit\.json"):
-            audits.read(folder)
+            audits.read(store.read(folder))

@@ -21,7 +21,7 @@ from bench.run import plan as plans
 from bench.run.profiles import PROFILES
 from envs.errors import InputError
 from envs.sources import regenerated
-from envs.sources.registry import SOURCES, Source, get_source
+from envs.sources.reader import Reader
 from envs.tasks import get_task
 
 
@@ -247,8 +247,8 @@ def test_data_are_read_once_for_many_cells_and_anew_when_they_change(monkeypatch
         read.append(hashes[-1])
         return hashes[-1], {}
 
-    source = Source(lambda task, scale: {"dataset_id": "x", "hash": hashes[-1]}, reader)
-    monkeypatch.setitem(SOURCES, "regenerated", source)
+    provenance = lambda task, scale: {"dataset_id": "x", "hash": hashes[-1]}
+    monkeypatch.setattr(regenerated, "READER", Reader(provenance, reader))
     for new in ("a" * 64, "b" * 64):
         hashes.append(new)
         assert [at_hand.load_once(plan(algorithm=name)) for name in ("bc", "iql")] == [new, new]
@@ -299,11 +299,11 @@ def test_the_folder_changes_with_every_setting_that_moves_a_number(datasets, tmp
         plan(version="v5"),  # of the environment
     ]
     folders = {plans.folder_of(cell, tmp_path) for cell in variants}
-    provenance = get_source("regenerated").provenance(base.task, base.settings.scale)
+    provenance = regenerated.provenance(base.task, base.settings.scale)
     for changed in (provenance | {"hash": "0" * 64}, provenance | {"dataset_id": "other-v0"}):
-        source = Source(lambda task, scale, changed=changed: changed, regenerated.read)
+        changed_reader = Reader(lambda task, scale, changed=changed: changed, regenerated.read)
         with monkeypatch.context() as patch:
-            patch.setitem(SOURCES, "regenerated", source)
+            patch.setattr(regenerated, "READER", changed_reader)
             folders.add(plans.folder_of(base, tmp_path))
     packages = ("jax", "jaxlib", "flax", "optax", "distrax", "numpy", "mujoco")
     for package in packages:

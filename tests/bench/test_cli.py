@@ -1,5 +1,6 @@
 """What a user types, and what a mistake is answered with."""
 
+import dataclasses
 import errno
 import io
 import json
@@ -10,10 +11,13 @@ from importlib.metadata import version
 import pandas as pd
 import pytest
 
+from algos.registry import ALGORITHMS
+from algos.settings import resolve
 from bench import cli
 from bench.interrupt import asked_to_stop
 from bench.run import cell as cells
 from bench.run import checkpoint
+from bench.run.profiles import PROFILES
 from envs.sources.registry import SOURCES
 from tests.helpers.score_files import write_scores
 
@@ -88,7 +92,12 @@ def test_list_names_what_there_is(what, found, capsys):
         (["table", "--results", "/nonexistent"], "no scores under /nonexistent"),
         (["table"], "no scores under results/local/*/* or results/*/*; run: rl-or-bc grid"),
         (["table", "--check"], "no scores under results/local/*/* or results/*/*"),
-        (["list"], "missing: tasks|algorithms|profiles; see: rl-or-bc list --help"),
+        (["list"], "missing: tasks|algorithms|profiles|settings; see: rl-or-bc list --help"),
+        (["list", "settings", "iql"], "on a task: rl-or-bc list settings iql antmaze-umaze"),
+        (["list", "settings", "iqll", "antmaze-umaze"], "did you mean 'iql'?"),
+        (["list", "settings", "iql", "antmaze-umaz"], "did you mean 'antmaze-umaze'?"),
+        (["list", "settings", "antmaze-umaze", "iql"], "first: rl-or-bc list settings iql antmaz"),
+        (["list", "settings", "iql", "antmaze-umaze", "--profile", "cp"], "did you mean 'cpu'?"),
         (["train", "iql"], "missing: TASK; see: rl-or-bc train --help"),
         (["train"], "missing: ALGORITHM, TASK; see: rl-or-bc train --help"),
         (["list", "tasks", "more"], "'more' is one argument too many; see: rl-or-bc list --help"),
@@ -114,7 +123,10 @@ def test_list_names_what_there_is(what, found, capsys):
         (["audit", "hopper-medium-v2", "--environment", "Hopper-v4"], "data fetch hopper-medium"),
         (["audit", "me/logs", "--environment", "Pendulum-v1"], "ends in a version, as me/logs-v0"),
         (["data", "mak"], "unknown command 'data mak'; did you mean 'data make'?"),
-        (["train", "bc", "hopper-medium", "--zz", "1"], "known: --profile, --source"),
+        (
+            ["train", "bc", "hopper-medium", "--zz", "1"],
+            "known: --reference, --tasks-file, --profile, --source",
+        ),
     ],
 )
 def test_a_mistake_is_answered_with_one_line_and_status_2(
@@ -165,6 +177,25 @@ def test_help_says_which_settings_are_published_and_which_the_profiles(capsys):
     assert "--no-layer-norm" in published
     assert "--expectile" not in published
     assert "The defaults are the published ones; algos/iql.py says by whom." in shown["paper"]
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_list_settings_shows_each_value_of_a_cell_with_where_it_comes_from(name, capsys):
+    assert cli.main(["list", "settings", name, "antmaze-umaze", "--profile", "cpu"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    shown = {line.split()[0]: " ".join(line.split()[1:]) for line in lines}
+    size = PROFILES["cpu"].sizes["antmaze"]
+    config, _ = resolve(name, "antmaze", size, "antmaze-umaze")
+    fields = [field.name for field in dataclasses.fields(config)]
+    of_run = ["num_seeds", "num_evaluations", "num_episodes", "scale"]
+    assert list(shown) == ["setting", *fields, *of_run]
+    assert shown["num_episodes"] == "50 profile cpu"
+    if name == "iql":
+        assert shown["expectile"] == "0.9 published for antmaze, algos/iql.py"
+        assert shown["hidden_dims"] == "256 256 published, algos/iql.py"
+        assert shown["num_steps"] == "150000 profile cpu"
+        assert shown["polyak"] == "0.02 small runs, algos/settings.py"
 
 
 def test_help_lists_the_methods_settings_as_the_family_has_them(capsys):

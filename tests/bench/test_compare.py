@@ -7,13 +7,13 @@ import pandas as pd
 import pytest
 
 from bench import cli, store
-from bench.report import compare, table
+from bench.report import compare, published, scores
 from envs.tasks import TASKS
 from tests.helpers.score_files import write_scores
 
 
 def summary(low, high, **changes):
-    row = dict.fromkeys(table.TABLE_COLUMNS, None) | {
+    row = dict.fromkeys(scores.TABLE_COLUMNS, None) | {
         "family": "locomotion",
         "task": "hopper-medium",
         "algorithm": "iql",
@@ -74,7 +74,7 @@ def test_a_summary_of_other_data_says_that_it_is_no_reproduction():
 
 def test_every_source_of_a_score_is_kept_with_its_version():
     compared = compare.compare(summary(60.0, 70.0))
-    printed = pd.read_csv(table.PUBLISHED)
+    printed = pd.read_csv(published.TABLE)
     of_cell = printed[(printed["task"] == "hopper-medium") & (printed["algorithm"] == "iql")]
     assert len(compared) == len(of_cell) > 2
     assert compared["source"].str.contains("CORL").any()
@@ -88,6 +88,7 @@ def test_compare_prints_the_posts_scores_and_as_csv_all_of_them(tmp_path, capsys
         "title": "IQL",
         "style": "offline RL",
         "told": "nothing",
+        "paper": "arXiv:2110.06169",
         "settings": {"seeds": [0, 1], "num_episodes": 1, "source": "regenerated", "scale": 0.1},
         "dataset": {"hash": "d"},
         "hash": "0",

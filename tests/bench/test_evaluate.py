@@ -10,13 +10,16 @@ from bench.run.evaluate import episode_seeds, evaluate
 from bench.run.train import Program
 from envs.environment import EnvSpec
 from envs.errors import EnvironmentFault, Fault
+from envs.spaces import Box
 from envs.tasks import get_task
 
 
 class Countdown:
     """Lane i ends after ``2 + seed % 5`` steps; the reward is the first action."""
 
-    spec = EnvSpec(observation_dim=1, action_dim=2, max_episode_steps=5, goal_dim=1)
+    spec = EnvSpec(
+        observation=Box((1,)), action=Box((2,), limit=1.0), max_episode_steps=5, goal=Box((1,))
+    )
 
     def __init__(self, num_envs):
         self.num_envs = num_envs
@@ -88,7 +91,9 @@ def test_memory_starts_with_the_goal_and_sees_the_last_reward():
 class Told:
     """Lane i shows, pays and has as its goal what only it has; all lanes end after two steps."""
 
-    spec = EnvSpec(observation_dim=2, action_dim=3, max_episode_steps=2, goal_dim=1)
+    spec = EnvSpec(
+        observation=Box((2,)), action=Box((3,), limit=1.0), max_episode_steps=2, goal=Box((1,))
+    )
 
     def __init__(self, num_envs):
         self.num_envs, self.actions = num_envs, []

@@ -1,6 +1,6 @@
 """What the page on the claims says, from rows whose scores are known."""
 
-import json
+import dataclasses
 import re
 
 import numpy as np
@@ -9,7 +9,8 @@ import pytest
 
 from algos.registry import ALGORITHMS
 from bench import cli, store
-from bench.report import claims, page, plots, stats, table
+from bench.report import claims, figures, page, plots, stats
+from bench.report.scores import SEED, Column, read
 from envs import files
 from envs.errors import InputError
 from envs.tasks import TASKS
@@ -21,7 +22,7 @@ LOCOMOTION = [name for name, task in TASKS.items() if task.family == "locomotion
 
 
 def find(folder):
-    return {(f.family, f.claim): f for f in claims.find(page.read(folder))}
+    return {(f.family, f.claim): f for f in claims.find(read(folder))}
 
 
 def write(tmp_path, bc, iql, tasks=TASKS):
@@ -71,7 +72,7 @@ def test_where_both_sides_score_the_same_nothing_tells_them_apart(tmp_path, task
 def test_a_single_tasks_interval_is_students_for_all_methods_at_once(tmp_path, monkeypatch):
     folder = write(tmp_path, 80, 90, ["antmaze-umaze"])
     (finding,) = find(folder).values()
-    scores = stats.last(page.read(folder).curves["antmaze-umaze", "iql"])
+    scores = stats.last(read(folder).curves["antmaze-umaze", "iql"])
     assert (finding.low, finding.high) == stats.cell_interval(scores)
     monkeypatch.setitem(METHODS, "cql", ("CQL", "offline RL"))
     (both,) = find(write(tmp_path / "both", 80, 90, ["antmaze-umaze"])).values()
@@ -107,7 +108,7 @@ def test_methods_that_share_starts_are_compared_seed_by_seed(tmp_path):
     # Every score is 0, 20 or 40 points higher by its seed, and deviates by 1 of itself.
     assert finding.holds is True
     assert finding.high - finding.low < 4.0
-    scores = page.matrices(page.read(folder))["locomotion"]
+    scores = read(folder).matrices["locomotion"]
     assert (scores["bc"].std(axis=0, ddof=1) > 15.0).all()
 
 
@@ -115,14 +116,14 @@ def test_the_best_is_chosen_anew_in_each_draw(tmp_path):
     scores = {(task, name): 50.0 for task in LOCOMOTION for name in METHODS}
     folder = write_scores(tmp_path / "regenerated" / "quick", LOCOMOTION, (100,), scores=scores)
     (finding,) = find(folder).values()
-    found = claims._scores(page.read(folder), [TASKS[name] for name in LOCOMOTION])
+    found = claims._scores(read(folder), [TASKS[name] for name in LOCOMOTION])
     runs = found.runs
-    generator = np.random.default_rng(page.SEED)
+    generator = np.random.default_rng(SEED)
     expected = stats.lead([runs["bc"], runs["dt"]], [runs["iql"]], generator)
     assert (finding.value, finding.low, finding.high) == (expected.value, *expected.interval())
     best, mean = found.best(["bc", "dt"])
     assert finding.measured.startswith(f"{METHODS[best][0]} {mean:.1f}, IQL ")
-    alone = stats.lead([runs[best]], [runs["iql"]], np.random.default_rng(page.SEED))
+    alone = stats.lead([runs[best]], [runs["iql"]], np.random.default_rng(SEED))
     assert alone.value == expected.value
     assert alone.error != expected.error
 
@@ -130,13 +131,13 @@ def test_the_best_is_chosen_anew_in_each_draw(tmp_path):
 def single_seed(folder, *cells):
     """Leave the first seed alone to ``cells``, (task, algorithm), or to all of them."""
     scores = pd.read_csv(folder / "scores.csv")
-    facts = json.loads((folder / "provenance.json").read_text())
+    facts = store.read_provenance(folder / "provenance.json")
     chosen = set(cells) or set(zip(scores["task"], scores["algorithm"], strict=True))
     names = pd.Series(zip(scores["task"], scores["algorithm"], strict=True))
     store.write_rows(folder / "scores.csv", scores[(scores["seed"] == 0) | ~names.isin(chosen)])
     for task, algorithm in chosen:
         facts[f"{task}/{algorithm}"]["settings"]["seeds"] = [0]
-    files.write_json(folder / "provenance.json", facts)
+    store.write_provenance(folder / "provenance.json", facts)
 
 
 @pytest.mark.parametrize("cells", [(), ((LOCOMOTION[0], "iql"), (FAR[0], "iql"), (UMAZE, "iql"))])
@@ -150,7 +151,7 @@ def test_where_a_cell_has_one_seed_its_claims_are_open(tmp_path, cells):
     for finding in found.values():
         assert (finding.holds, finding.low, finding.high) == (None, -np.inf, np.inf)
         assert " has one seed on " in finding.note
-    text = claims.build(tmp_path)
+    text = claims.render(tmp_path)
     assert text.count("| one seed | open: ") == 3
     assert "inf" not in text.split("|", 1)[1]
     # Pages and pictures are made, and show no interval where there is none.
@@ -160,16 +161,16 @@ def test_where_a_cell_has_one_seed_its_claims_are_open(tmp_path, cells):
 
 def test_one_seed_has_no_interval_on_the_page_and_no_bar_in_the_picture(tmp_path):
     folder = write(tmp_path, 20, 90, LOCOMOTION)
-    drawn = page.figures(page.read(folder))
+    drawn = figures.figures(read(folder))
     bars = lambda figure: sum(line.get_linewidth() == 2.2 for line in figure.axes[0].lines)
     assert bars(drawn["dichotomy-locomotion"]) == len(METHODS)
     single_seed(folder)
-    found = page.read(folder)
-    drawn = page.figures(found)
+    found = read(folder)
+    drawn = figures.figures(found)
     assert bars(drawn["dichotomy-locomotion"]) == 0
-    scores = page.matrices(found)["locomotion"]
-    profile = page._profile(plots.Look("red", ""), scores["iql"])
-    curve = page._curve(plots.Look("red", ""), found.curves[LOCOMOTION[0], "iql"])
+    scores = found.matrices["locomotion"]
+    profile = figures.profile(plots.Look("red", ""), scores["iql"])
+    curve = figures.curve(plots.Look("red", ""), found.curves[LOCOMOTION[0], "iql"])
     for line in (profile, curve):
         np.testing.assert_array_equal(line.low, line.y)
         np.testing.assert_array_equal(line.high, line.y)
@@ -191,7 +192,7 @@ def test_an_open_claim_says_how_many_more_seeds_would_settle_it(tmp_path, monkey
     monkeypatch.setattr(claims, "PARITY", -bound)
     (finding,) = find(folder).values()
     assert (finding.holds, finding.note) == (None, "about 4 more seeds would settle it")
-    assert "| open: about 4 more seeds would settle it |" in claims.build(tmp_path)
+    assert "| open: about 4 more seeds would settle it |" in claims.render(tmp_path)
     monkeypatch.setattr(claims, "PARITY", -(estimate.interval(more=1)[0] - 1e-6))
     assert next(iter(find(folder).values())).note == "about 1 more seed would settle it"
     monkeypatch.setattr(claims, "PARITY", -(value - 1e-6))
@@ -200,8 +201,8 @@ def test_an_open_claim_says_how_many_more_seeds_would_settle_it(tmp_path, monkey
 
 
 def lead(folder, tasks):
-    runs = claims._scores(page.read(folder), [TASKS[name] for name in tasks]).runs
-    generator = np.random.default_rng(page.SEED)
+    runs = claims._scores(read(folder), [TASKS[name] for name in tasks]).runs
+    generator = np.random.default_rng(SEED)
     return stats.lead([runs["bc"], runs["dt"]], [runs["iql"]], generator)
 
 
@@ -210,7 +211,7 @@ def returns(low, high):
 
 
 def write_audits(folder, **changes):
-    facts = json.loads((folder / "provenance.json").read_text())
+    facts = store.read_provenance(folder / "provenance.json")
     audits = {
         store.data_name(cell): {
             "rewards": {"edges": [-0.5, 0.5], "counts": [0, 500, 0]},
@@ -252,14 +253,14 @@ def test_where_rewards_never_vary_rl_does_not_apply(tmp_path, tasks):
 def test_rewards_that_make_no_difference(tmp_path, changes, constant):
     folder = write(tmp_path, 0, 90, LOCOMOTION[:1])
     write_audits(folder, **changes)
-    assert page.read(folder).constant == (LOCOMOTION[:1] if constant else [])
+    assert read(folder).constant == (LOCOMOTION[:1] if constant else [])
 
 
 def test_columns_that_cannot_be_compared_settle_no_claim(tmp_path):
     folder = write(tmp_path, 0, 90, LOCOMOTION)
-    facts = json.loads((folder / "provenance.json").read_text())
+    facts = store.read_provenance(folder / "provenance.json")
     facts[f"{LOCOMOTION[2]}/iql"]["environment"] = "Other-v0"
-    files.write_json(folder / "provenance.json", facts)
+    store.write_provenance(folder / "provenance.json", facts)
     (finding,) = find(folder).values()
     assert finding.holds is None
     text = f"columns of {LOCOMOTION[2]} were scored in different environments"
@@ -272,7 +273,7 @@ def test_imitation_that_is_told_the_goal_is_no_side_of_the_mazes_claim(tmp_path,
     scores = {(task, "bc"): 10.0 for task in FAR} | {(task, "rvs_g"): 80.0 for task in FAR}
     scores |= {(task, "dt"): 0.0 for task in FAR} | {(task, "iql"): 50.0 for task in FAR}
     folder = write_scores(tmp_path / "regenerated" / "quick", FAR, (100,), scores=scores)
-    facts = json.loads((folder / "provenance.json").read_text())
+    facts = store.read_provenance(folder / "provenance.json")
     for told, best, value in (
         ("the goal", "BC", 40.0),
         ("nothing", "RvS-G", -30.0),
@@ -281,14 +282,14 @@ def test_imitation_that_is_told_the_goal_is_no_side_of_the_mazes_claim(tmp_path,
         for name, cell in facts.items():
             if name.endswith("/rvs_g"):
                 cell["told"] = told
-        files.write_json(folder / "provenance.json", facts)
+        store.write_provenance(folder / "provenance.json", facts)
         (finding,) = find(folder).values()
         assert finding.value == pytest.approx(value, abs=2.0)
         assert f", {best} " in finding.measured
     # Where imitation is asked to keep up, what it is told does not matter.
     scores = {("hopper-medium", "bc"): 1.0}
-    columns = {"bc": table.Column("BC", "imitation", "the goal")}
-    sides = claims._Scores(page.read(folder)._replace(columns=columns), [], {"bc": []})
+    columns = {"bc": Column("BC", "imitation", "the goal")}
+    sides = claims._Scores(dataclasses.replace(read(folder), columns=columns), [], {"bc": []})
     assert sides.side("imitation") == ["bc"]
     assert sides.side("imitation", told_goals=False) == []
 
@@ -300,21 +301,21 @@ def test_the_goal_is_what_rvs_g_is_told():
 def test_methods_that_lack_a_task_are_left_out(tmp_path):
     folder = write(tmp_path, 0, 40, FAR[:-1])
     assert find(folder) == {}
-    assert "No claim can be answered" in claims.build(tmp_path)
+    assert "No claim can be answered" in claims.render(tmp_path)
 
 
 def test_methods_with_other_seeds_on_a_task_are_compared_and_left_out_of_aggregates(tmp_path):
     folder = write(tmp_path, 0, 40, FAR)
     write_scores(folder, FAR[:1], (100,), seeds=(0, 1))
     (finding,) = find(folder).values()
-    runs = claims._scores(page.read(folder), [TASKS[name] for name in FAR]).runs
+    runs = claims._scores(read(folder), [TASKS[name] for name in FAR]).runs
     assert [len(scores) for scores in runs["iql"]] == [2, 3, 3, 3]
     value = np.mean([s.mean() for s in runs["iql"]]) - max(
         np.mean([s.mean() for s in runs[name]]) for name in ("bc", "dt")
     )
     assert finding.value == pytest.approx(value)
     assert np.isfinite([finding.low, finding.high]).all()
-    assert page.matrices(page.read(folder)) == {}
+    assert read(folder).matrices == {}
     assert FAR[0] in page.build(folder)[page.PAGE]
 
 
@@ -334,24 +335,24 @@ def test_a_results_folder_can_say_more_with_numbers_of_its_own(tmp_path):
         "BC {quick bc locomotion}; "
         "{{ 6 * 7 }} {% raise %} | <b>\n\n"
     )
-    html = claims.build(tmp_path)
+    html = claims.render(tmp_path)
     assert re.search(r"\|\n\n## Notes\n\nIQL: (39|40|41); BC -?[01]; \{\{ 6 \* 7 }} ", html)
     assert html.endswith(" {% raise %} | <b>\n")
     notes.write_text("{paper iql antmaze-medium-play}")
     with pytest.raises(
         InputError, match=r"notes.md has \{paper iql antmaze-medium-play\}: no scores"
     ):
-        claims.build(tmp_path)
+        claims.render(tmp_path)
     notes.write_bytes(b"\xff")
     with pytest.raises(InputError, match=r"notes.md is no text in UTF-8"):
-        claims.build(tmp_path)
+        claims.render(tmp_path)
 
 
 def test_numbers_of_the_page_are_of_the_usual_source(tmp_path):
     write(tmp_path, 0, 40, FAR)
     write_scores(tmp_path / "d4rl" / "quick", FAR)
     (tmp_path / claims.NOTES).write_text("{quick iql antmaze-medium-play}")
-    assert claims.build(tmp_path).endswith(("\n39\n", "\n40\n", "\n41\n"))
+    assert claims.render(tmp_path).endswith(("\n39\n", "\n40\n", "\n41\n"))
 
 
 ESCAPE = "cycler.__init__.__globals__.os.system('touch {}')"

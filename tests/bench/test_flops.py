@@ -8,11 +8,13 @@ import pytest
 
 from algos import networks
 from algos.registry import get_algorithm
+from algos.settings import Size, resolve
 from envs.environment import EnvSpec
+from envs.spaces import Box
 from envs.toy import random_episodes
 from tests.speed import flops
 
-SPEC = EnvSpec(observation_dim=17, action_dim=6, max_episode_steps=1000)
+SPEC = EnvSpec(observation=Box((17,)), action=Box((6,), limit=1.0), max_episode_steps=1000)
 WIDTHS = (48, 64, 64, 8)
 
 
@@ -55,7 +57,7 @@ def test_one_sample_is_a_row():
 
 
 def test_counts_by_hand():
-    iql = dataclasses.replace(get_algorithm("iql").default, hidden_dims=(256, 256), batch_size=256)
+    iql = dataclasses.replace(resolve("iql", "own").config, hidden_dims=(256, 256), batch_size=256)
     value, critic, actor = 70_144, 71_680, 71_424  # weights of each net
     beyond_first = {value: 65_792, critic: 65_792, actor: 67_072}  # those of the later layers
     trained = {weights: 2 * weights + later for weights, later in beyond_first.items()}
@@ -69,7 +71,7 @@ def test_each_methods_update_does_what_is_counted_and_little_more(name, first_st
     dataset, spec = random_episodes()
     entry = get_algorithm(name)
     # Not a multiple of 64, for what runs several times in a loop (CQL's pieces) is counted once.
-    config = entry.default.resized(num_steps=100, batch_size=330, hidden_dims=(96, 96))
+    config = resolve(name, "own", Size(100, 330, (96, 96))).config
     algorithm = entry.make(config, spec)
     state = first_state(algorithm, dataset)
     counts = flops.per_update(name, config, spec, 50)

@@ -16,7 +16,7 @@ import pytest
 
 from bench import cli, store
 from bench import grid as grids
-from bench.report import table
+from bench.report import artifacts, formats
 from bench.run import cell as cells
 from envs.errors import InputError
 from envs.tasks import get_task
@@ -52,7 +52,7 @@ def test_the_grid_fills_every_cell_and_writes_the_table(finished, capsys):
     for task in TASKS:
         line = next(line for line in text.splitlines() if line.startswith(f"| {task} "))
         assert line.count("±") == 2
-    assert table.stale(finished / "regenerated" / "smoke") == []
+    assert artifacts.stale(finished / "regenerated" / "smoke", formats.build, optional=False) == []
 
 
 def test_a_finished_cell_is_told_with_mean_and_deviation_over_seeds_of_its_last_evaluation():
@@ -103,9 +103,9 @@ def test_keep_leaves_out_what_the_table_has_and_nothing_else(finished, monkeypat
         assert grid(finished, "--keep", "--algorithms", "bc", "iql", workers=2) == 0
     assert published(finished) == before
     path = finished / "regenerated" / "smoke" / "provenance.json"
-    provenance = json.loads(path.read_text())
+    provenance = store.read_provenance(path)
     provenance["antmaze-umaze/iql"]["hash"] = "of other settings"
-    path.write_text(json.dumps(provenance))
+    store.write_provenance(path, provenance)
     capsys.readouterr()
     assert grid(finished, "--keep", "--algorithms", "bc", "iql") == 0
     assert capsys.readouterr().out.count("in the table") == 3
@@ -168,7 +168,7 @@ def test_what_ends_a_grid_leaves_finished_cells_in_the_table(
     scores = store.read_rows(folder / "scores.csv", store.SCORE_COLUMNS)
     done = TASKS if isinstance(error, TimeoutError) else TASKS[:1]
     assert set(store.cell_names(scores)) == {f"{task}/bc" for task in done}
-    assert table.stale(folder) == []
+    assert artifacts.stale(folder, formats.build, optional=False) == []
 
 
 def test_cells_of_other_code_are_kept_and_named(finished, monkeypatch, capsys):

@@ -104,7 +104,7 @@ def test_the_folder_is_where_xdg_has_it_and_without_a_place_there_is_none(
 COMPILE = """
 import sys
 import jax, jax.numpy as jnp
-from bench import programs
+from bench.run import programs
 programs.tidy()
 programs.keep_compiled_programs()
 for power in range(2, 5):

@@ -16,10 +16,11 @@ import pytest
 import scipy.stats
 
 from bench import cli, store
-from bench.report import page, plots, stats, table
+from bench.report import artifacts, figures, formats, page, plots, stats
+from bench.report.scores import Column, aggregate, read
 from envs.errors import InputError
 from envs.tasks import FAMILIES, TASKS
-from envs.worlds.maze import MAPS
+from envs.worlds.maps import MAPS
 from tests.helpers import score_files
 from tests.helpers.score_files import METHODS, write_scores, write_tracks
 
@@ -30,8 +31,8 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stab
 def folder(tmp_path_factory):
     root = tmp_path_factory.mktemp("report")
     folder = write_scores(root / "regenerated" / "quick")
-    table.write(folder)
-    page.write(folder)
+    for build in (formats.build, figures.build, page.build):
+        artifacts.write(folder, build)
     return folder
 
 
@@ -70,32 +71,36 @@ def outline(document):
 
 
 def test_the_page_and_the_picture_are_the_same_bytes_again_and_a_change_is_found(folder):
-    again = page.build(folder)
-    for name, text in again.items():
-        assert (folder / name).read_bytes() == text.encode()
-    assert sorted(again) == ["dichotomy.svg", "report.html"]
-    assert page.stale(folder) == []
-    where = folder / page.PICTURE
-    where.write_text(again[page.PICTURE] + "\n")
-    assert page.stale(folder) == [where]
-    where.write_text(again[page.PICTURE])
+    for build, name in ((page.build, "report.html"), (figures.build, "dichotomy.svg")):
+        again = build(folder)
+        assert list(again) == [name]
+        path = folder / name
+        assert path.read_bytes() == again[name].encode()
+        assert artifacts.stale(folder, build, optional=False) == []
+        path.write_text(again[name] + "\n")
+        assert artifacts.stale(folder, build, optional=True) == [path]
+        path.write_text(again[name])
 
 
-def test_a_folder_without_a_page_has_no_stale_one(tmp_path):
-    assert page.stale(write_scores(tmp_path / "regenerated" / "quick")) == []
-
-
-def test_table_check_looks_at_the_page_as_well(tmp_path, capsys):
-    where = write_scores(tmp_path / "regenerated" / "quick", ["hopper-medium"], (100,))
+def test_table_check_looks_at_tables_picture_and_findings_and_not_at_the_page(tmp_path, capsys):
+    tasks = [name for name, task in TASKS.items() if task.family == "pointmaze"]
+    where = write_scores(tmp_path / "regenerated" / "quick", tasks, (100,))
     check = ["table", "--check", "--results", str(tmp_path)]
+    assert cli.main(["table", "--results", str(tmp_path)]) == 0
+    assert cli.main(check) == 0  # a page, a picture and findings were not asked for
     assert cli.main(["report", "--results", str(tmp_path)]) == 0
     assert cli.main(check) == 0
-    (where / page.PAGE).write_text("old")
-    assert cli.main(check) == 1
-    assert (
-        "report.html is not what its scores give; run: rl-or-bc report" in capsys.readouterr().err
-    )
-    assert cli.main(["report", "--results", str(tmp_path)]) == 0
+    (where / page.PAGE).write_text("old")  # is not kept in git, and made again where it is shown
+    assert cli.main(check) == 0
+    for path in (where / "table1.csv", where / "dichotomy.svg", tmp_path / "FINDINGS.md"):
+        capsys.readouterr()
+        path.write_text("old")
+        assert cli.main(check) == 1
+        assert capsys.readouterr().err == (
+            f"error: {path} is not what its scores give; "
+            f"run: rl-or-bc report --results {tmp_path}\n"
+        )
+        assert cli.main(["report", "--results", str(tmp_path)]) == 0
     assert cli.main(check) == 0
 
 
@@ -151,14 +156,14 @@ def test_a_cells_origin_and_statistics_are_in_the_page_and_cannot_end_its_script
     assert sections["Scores"]["best evaluation of each seed"].endswith("biased upwards")
     assert any("other data" in text for text in sections["Published"].values())
     assert "D&lt;T&gt;" in document
-    assert "D<T>" not in page.replace(text, "")
+    assert "D<T>" not in document.replace(text, "")
 
 
 def test_the_dichotomy_shows_the_means_and_intervals_of_the_statistics(folder):
-    found = page.read(folder)
-    scores = page.matrices(found)["antmaze"]["iql"]
+    found = read(folder)
+    scores = found.matrices["antmaze"]["iql"]
     assert scores.shape == (3, 6)
-    point = page._points(found, "antmaze", {"iql": scores})[0]
+    point = figures.points(found, "antmaze", {"iql": scores})[0]
     assert point.mean == pytest.approx(stats.mean(scores), abs=1e-3)
     assert point.low < point.mean < point.high
     assert point.published == pytest.approx(378.0 / 6)
@@ -167,7 +172,7 @@ def test_the_dichotomy_shows_the_means_and_intervals_of_the_statistics(folder):
 def test_the_seeds_of_a_pair_are_drawn_apart(folder):
     # Of two methods with the same scores, by going through all resamples of both: were they drawn
     # alike, all would be ties, and the probability of improvement one half for sure.
-    found, scores = page.read(folder), np.array([[1.0], [2.0], [4.0]])
+    found, scores = read(folder), np.array([[1.0], [2.0], [4.0]])
     resamples = [np.array(drawn)[:, None] for drawn in product(scores[:, 0], repeat=3)]
     pairs = [stats.probability_of_improvement(x, y) for x in resamples for y in resamples]
     half = np.sqrt(3 / 2) * np.std(pairs) * scipy.stats.t.ppf(0.975, 4)
@@ -184,26 +189,26 @@ def test_the_seeds_of_a_pair_are_drawn_apart(folder):
 
 
 def test_rates_of_success_have_intervals_of_rates(folder):
-    found = page.read(folder)
+    found = read(folder)
     scores = np.full((3, 6), 100.0)
     scores[0, 0] = 40.0
-    value, low, high = page._aggregate(stats.mean, scores, "antmaze")
+    value, low, high = aggregate(stats.mean, scores, "antmaze")
     assert low < value < high == 100.0
-    assert page._aggregate(stats.mean, scores, "locomotion")[2] > 100.0
+    assert aggregate(stats.mean, scores, "locomotion")[2] > 100.0
     for family in ("antmaze", "locomotion"):
-        assert page._aggregate(stats.optimality_gap, scores, family)[1] == 0.0
-    assert page._aggregate(stats.mean, scores[:1], "antmaze") == (90.0, -np.inf, np.inf)
-    (point, *_) = page._points(found, "antmaze", {"bc": scores})
+        assert aggregate(stats.optimality_gap, scores, family)[1] == 0.0
+    assert aggregate(stats.mean, scores[:1], "antmaze") == (90.0, -np.inf, np.inf)
+    (point, *_) = figures.points(found, "antmaze", {"bc": scores})
     assert point.high == 100.0
 
 
 def test_a_part_of_the_grid_makes_a_page_without_averages(tmp_path):
     folder = write_scores(tmp_path / "regenerated" / "quick", ["hopper-medium"], (100,), (0,))
-    text = page.build(folder)
-    assert sorted(text) == ["report.html"]
-    assert "The dichotomy" not in text["report.html"]
-    assert "Learning curves" not in text["report.html"]
-    assert "hopper-medium/iql" in text["report.html"]
+    assert figures.build(folder) == {}
+    text = page.build(folder)[page.PAGE]
+    assert "The dichotomy" not in text
+    assert "Learning curves" not in text
+    assert "hopper-medium/iql" in text
 
 
 def test_plots_are_written_as_svg_and_png_and_are_the_same_again(tmp_path, capsys):
@@ -219,7 +224,7 @@ def test_plots_are_written_as_svg_and_png_and_are_the_same_again(tmp_path, capsy
     assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]
     pngs = [path for path in first if path.suffix == ".png"]
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in pngs)
-    assert (where / page.PICTURE).exists()
+    assert (where / figures.PICTURE).exists()
 
 
 def test_tracks_are_drawn_over_the_maze_and_tell_who_got_there(tmp_path):
@@ -230,29 +235,30 @@ def test_tracks_are_drawn_over_the_maze_and_tell_who_got_there(tmp_path):
     rows["return"] = rows["return"].round()
     store.write_rows(folder / "scores.csv", rows)
     write_tracks(folder, task, "iql", [(0.0, 0.0), (1.0, 2.0), (20.0, 20.0)])
-    (panel,) = page.read(folder).panels[task]
+    (panel,) = read(folder).panels[task]
     assert (panel.column.title, panel.text) == ("IQL", "100")
     ((path, reached),) = panel.paths
     assert reached
     assert path.tolist() == [[0.0, 0.0], [1.0, 2.0], [20.0, 20.0]]
     write_tracks(folder, task, "bc", [(0.0, 0.0), (3.0, 0.0)])
-    (panel,) = page.read(folder).panels[task]
+    (panel,) = read(folder).panels[task]
     assert not panel.paths[0][1]
     document = page.build(folder)[page.PAGE]
     assert "Where they go" in document
     assert f"Where episodes went in {task}" in document
-    figure = page.figures(page.read(folder))[f"tracks-{task}"]
-    walls = figure.axes[0].collections[0].get_paths()
-    assert len(walls) == sum(row.count("1") for row in MAPS["medium"])
+    figure = figures.figures(read(folder))[f"tracks-{task}"]
+    walls = figure.axes[0].patches[0].get_path()
+    squares = (walls.codes == walls.MOVETO).sum()
+    assert squares == sum(row.count("1") for row in MAPS["medium"])
     # The dotted way keeps to free cells: ten moves from corner to corner, start included.
     assert len(figure.axes[0].lines[0].get_xydata()) == 11
     write_tracks(folder, task, "iql", [(0.0, 0.0)], [(0.0, 0.0)])
     with pytest.raises(InputError, match=r"tracks.csv has an episode that scores.csv lacks"):
-        page.read(folder)
+        assert read(folder).panels
 
 
 def test_each_method_has_a_look_of_its_own_even_when_there_are_many():
-    columns = {str(i): table.Column(str(i), "offline RL", "nothing") for i in range(12)}
+    columns = {str(i): Column(str(i), "offline RL", "nothing") for i in range(12)}
     looks = plots.looks(columns)
     assert len(set(looks.values())) == 12
 
@@ -310,7 +316,7 @@ def browse(path, width=1280):
 @pytest.mark.parametrize("width", [1280, 500])
 def test_in_a_browser_the_page_sorts_opens_cells_and_says_no_error(document, tmp_path, width):
     path = tmp_path / "page.html"
-    path.write_text(page.replace("</body>", f"<script>{ACTIONS}</script></body>"))
+    path.write_text(document.replace("</body>", f"<script>{ACTIONS}</script></body>"))
     dom, console = browse(path, width)
     assert console == []
     seen = json.loads(re.search(r'<pre id="seen">(.*?)</pre>', dom, re.DOTALL)[1])
@@ -356,7 +362,7 @@ def measure(document, folder, width):
     font = base64.b64encode(WIDE_FONT.read_bytes()).decode()
     face = f"@font-face {{ font-family: Wide; src: url(data:font/ttf;base64,{font}); }}"
     face = f"<style>{face} * {{ font-family: Wide !important; }}</style></head>"
-    text = page.replace("img-src data:", "img-src data:; font-src data:").replace(
+    text = document.replace("img-src data:", "img-src data:; font-src data:").replace(
         "</head>", face, 1
     )
     text = text.replace("</body>", f"<script>{MEASURE}</script></body>")
@@ -423,5 +429,5 @@ def test_a_score_above_100_looks_like_more_than_100(tmp_path):
 )
 def test_the_browser_would_report_a_request_or_an_error(document, tmp_path, spoiler):
     path = tmp_path / "page.html"
-    path.write_text(page.replace("</body>", f"{spoiler}</body>"))
+    path.write_text(document.replace("</body>", f"{spoiler}</body>"))
     assert browse(path)[1]

@@ -1,6 +1,6 @@
 """Tables by hand."""
 
-import json
+import dataclasses
 import subprocess
 import sys
 
@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 
 from bench import screen, store
-from bench.report import table
+from bench.report import artifacts, formats, notes, published, scores
 from envs.errors import InputError
 from envs.tasks import FAMILIES, TASKS
-from tests.helpers.score_files import write_scores
+from tests.helpers.score_files import results_of, write_scores
 
 
 def facts(task, algorithm="bc", seeds=(0, 1), episodes=2, scale=0.1, data_hash="d" * 64):
@@ -21,6 +21,7 @@ def facts(task, algorithm="bc", seeds=(0, 1), episodes=2, scale=0.1, data_hash="
         "algorithm": algorithm,
         "title": algorithm.upper(),
         "style": "imitation" if algorithm == "bc" else "offline RL",
+        "paper": "arXiv:2110.06169",
         "told": "nothing" if algorithm == "bc" else "the goal",
         "settings": {
             "seeds": list(seeds),
@@ -44,13 +45,12 @@ def rows(task, returns, algorithm="bc", step=100):
     )
 
 
-BC = table.Column("BC", "imitation", "nothing")
-IQL = table.Column("IQL", "offline RL", "nothing")
+BC = scores.Column("BC", "imitation", "nothing")
+IQL = scores.Column("IQL", "offline RL", "nothing")
 
 
 def markdown(played, provenance, columns=None, published=None):
-    summary = table.summarize(played, provenance, "quick")
-    return table.render_markdown(summary, columns or {"bc": BC}, published or {})
+    return formats.markdown(results_of(played, provenance, columns or {"bc": BC}, published))
 
 
 def test_a_cell_is_the_mean_and_deviation_over_seeds_of_the_last_evaluation():
@@ -60,7 +60,7 @@ def test_a_cell_is_the_mean_and_deviation_over_seeds_of_the_last_evaluation():
             rows("antmaze-umaze", [[0.0, 1.0], [1.0, 1.0]]),
         ]
     )
-    summary = table.summarize(played, {"antmaze-umaze/bc": facts("antmaze-umaze")}, "quick")
+    summary = scores.summarize(played, {"antmaze-umaze/bc": facts("antmaze-umaze")}, "quick")
     row = summary.iloc[0]
     assert row["mean"] == 75.0
     assert row["std"] == pytest.approx(np.std([50.0, 100.0], ddof=1))
@@ -70,25 +70,25 @@ def test_a_cell_is_the_mean_and_deviation_over_seeds_of_the_last_evaluation():
 def test_returns_are_normalized_with_the_tasks_reference_returns():
     low, high = TASKS["hopper-medium"].reference_returns
     played = rows("hopper-medium", [[low, high], [high, high]])
-    summary = table.summarize(played, {"hopper-medium/bc": facts("hopper-medium")}, "quick")
+    summary = scores.summarize(played, {"hopper-medium/bc": facts("hopper-medium")}, "quick")
     assert summary.iloc[0]["mean"] == pytest.approx(75.0)
 
 
 def test_a_cell_with_a_missing_episode_is_refused():
     played = rows("antmaze-umaze", [[0.0, 1.0], [1.0, 1.0]]).head(3)
     with pytest.raises(InputError, match="antmaze-umaze/bc lacks episodes"):
-        table.summarize(played, {"antmaze-umaze/bc": facts("antmaze-umaze")}, "quick")
+        scores.summarize(played, {"antmaze-umaze/bc": facts("antmaze-umaze")}, "quick")
 
 
 def test_rows_without_provenance_are_refused():
     with pytest.raises(InputError, match="antmaze-umaze/bc have no provenance"):
-        table.summarize(rows("antmaze-umaze", [[0.0]]), {}, "quick")
+        scores.summarize(rows("antmaze-umaze", [[0.0]]), {}, "quick")
 
 
 def test_scores_of_a_row_that_is_gone_are_named():
     played = rows("hopper-medium", [[0.0]]).assign(task="me-logs")
     with pytest.raises(InputError, match="me-logs/bc has scores, but no row any more: unknown"):
-        table.summarize(played, {"me-logs/bc": facts("me-logs")}, "quick")
+        scores.summarize(played, {"me-logs/bc": facts("me-logs")}, "quick")
 
 
 def test_family_averages_appear_only_when_every_task_of_the_family_does():
@@ -147,7 +147,7 @@ def test_a_published_score_of_another_version_says_so():
 
 def test_columns_say_which_side_they_are_on_and_what_they_are_told():
     played = rows("hopper-medium", [[1.0, 0.0], [1.0, 0.0]])
-    goal = table.Column("RvS-G", "imitation", "the goal")
+    goal = scores.Column("RvS-G", "imitation", "the goal")
     columns = {"bc": BC, "rvs_g": goal, "iql": IQL}
     text = markdown(played, {"hopper-medium/bc": facts("hopper-medium")}, columns)
     assert "|  | *imitation* | *imitation* | *offline RL* |" in text
@@ -155,23 +155,24 @@ def test_columns_say_which_side_they_are_on_and_what_they_are_told():
 
 
 def test_the_published_scores_are_those_of_the_posts_sources():
-    published = table.read_published()
-    assert published["hopper-medium-replay", "iql"] == (94.7, "v2")
-    assert published["antmaze-large-play", "iql"] == (39.6, "v0")
-    assert published["antmaze average", "iql"][0] == pytest.approx(378.0 / 6)
-    assert published["antmaze average", "rvs_g"] == (53.5, "v2")
+    known = published.of_the_post()
+    assert known["hopper-medium-replay", "iql"] == (94.7, "v2")
+    assert known["antmaze-large-play", "iql"] == (39.6, "v0")
+    assert known["antmaze average", "iql"][0] == pytest.approx(378.0 / 6)
+    assert known["antmaze average", "rvs_g"] == (53.5, "v2")
     # Only ever recalled, never found in print: no task of RvS may be shown.
-    assert not [key for key in published if key[1].startswith("rvs") and key[0] in TASKS]
+    assert not [key for key in known if key[1].startswith("rvs") and key[0] in TASKS]
     for algorithm in ("bc", "bc_10pct", "onestep", "dt", "td3_bc", "cql", "iql"):
-        assert all((name, algorithm) in published for name, task in TASKS.items() if task.in_post)
+        assert all((name, algorithm) in known for name, task in TASKS.items() if task.in_post)
 
 
 def everything(titles, mean):
-    """A summary in which every method of ``titles`` has ``mean`` on every task."""
+    """Results in which every method of ``titles`` has ``mean`` on every task."""
     played = pd.concat(rows(task, [[1e4, 0.0], [1e4, 0.0]]) for task in TASKS)
-    summary = table.summarize(played, {f"{task}/bc": facts(task) for task in TASKS}, "quick")
-    columns = {title: table.Column(title, "offline RL", "nothing") for title in titles}
-    return pd.concat(summary.assign(algorithm=t, mean=mean) for t in titles), columns
+    results = results_of(played, {f"{task}/bc": facts(task) for task in TASKS})
+    columns = {title: scores.Column(title, "offline RL", "nothing") for title in titles}
+    summary = pd.concat(results.summary.assign(algorithm=t, mean=mean) for t in titles)
+    return dataclasses.replace(results, summary=summary, columns=columns)
 
 
 @pytest.mark.parametrize("mean", [100.0, -12345.6])
@@ -179,8 +180,7 @@ def everything(titles, mean):
 def test_the_text_table_has_every_number_whole_in_blocks_that_fit(mean, width, capsys):
     titles = ["BC", "10%BC", "Onestep RL", "DT", "RvS-R", "RvS-G", "TD3+BC", "CQL", "IQL"]
     titles += ["Onestep RL, easy BCQ", "DT as in CORL", "CQL, learned weight", "IQL as in CORL"]
-    summary, columns = everything(titles, mean)
-    screen.show(table.render_text(summary, columns, width))
+    screen.show(formats.text(everything(titles, mean), width))
     lines = capsys.readouterr().out.splitlines()
     numbers = [word for line in lines for word in line.split() if word == str(mean)]
     assert len(numbers) == len(titles) * (len(TASKS) + len(FAMILIES))
@@ -192,15 +192,15 @@ def test_the_text_table_has_every_number_whole_in_blocks_that_fit(mean, width, c
 
 
 def test_a_score_that_rounds_to_zero_has_no_sign(capsys):
-    summary, columns = everything(["BC"], -0.04)
-    screen.show(table.render_text(summary, columns))
-    shown = capsys.readouterr().out + table.render_markdown(summary, columns, {})
+    results = everything(["BC"], -0.04)
+    screen.show(formats.text(results))
+    shown = capsys.readouterr().out + formats.markdown(results)
     assert "0.0" in shown
     assert "-0.0" not in shown
 
 
 def test_columns_are_in_the_registrys_order_where_the_first_task_lacks_some():
-    order = lambda cells: table.in_order(pd.DataFrame(cells, columns=["task", "algorithm"]))
+    order = lambda cells: scores.in_order(pd.DataFrame(cells, columns=["task", "algorithm"]))
     cells = [("a", "iql"), ("a", "rwr"), ("b", "bc"), ("b", "dt"), ("b", "iql"), ("c", "bc")]
     assert order(cells) == ["bc", "dt", "iql", "rwr"]
     assert order([("a", "x"), ("a", "y"), ("b", "y"), ("b", "x")]) == ["x", "y"]  # by hand
@@ -210,12 +210,14 @@ def test_a_table_that_is_not_what_its_scores_give_is_found(tmp_path):
     folder = tmp_path / "regenerated" / "quick"
     played = rows("hopper-medium", [[1.0, 0.0], [1.0, 0.0]])
     store.publish(folder, played, {"hopper-medium/bc": facts("hopper-medium")}, [])
-    table.write(folder)
-    assert table.find(tmp_path) == [folder]
-    assert table.stale(folder) == []
+    artifacts.write(folder, formats.build)
+    assert artifacts.stale(folder, formats.build, optional=False) == []
     text = (folder / "table1.md").read_text()
     (folder / "table1.md").write_text(text.replace("BC", "CB"))
-    assert table.stale(folder) == [folder / "table1.md"]
+    assert artifacts.stale(folder, formats.build, optional=False) == [folder / "table1.md"]
+    (folder / "table1.md").unlink()
+    assert artifacts.stale(folder, formats.build, optional=False) == [folder / "table1.md"]
+    assert artifacts.stale(folder, formats.build, optional=True) == []
 
 
 def test_a_users_own_results_are_no_source_of_the_committed_ones_nor_the_reverse(tmp_path):
@@ -223,22 +225,22 @@ def test_a_users_own_results_are_no_source_of_the_committed_ones_nor_the_reverse
     committed = write_scores(root / "regenerated" / "quick", ["hopper-medium"])
     own = write_scores(root / "local" / "regenerated" / "quick", ["hopper-medium"])
     write_scores(root / "local" / "runs", ["hopper-medium"])  # as deep as a source's profile
-    assert table.find(root) == [committed]
-    assert table.find(root / "local") == [own]
-    assert table.find(root, profile="cpu") == table.find(root, source="d4rl") == []
-    assert table.find(root, "regenerated", "quick") == [committed]
+    assert store.find(root) == [committed]
+    assert store.find(root / "local") == [own]
+    assert store.find(root, profile="cpu") == store.find(root, source="d4rl") == []
+    assert store.find(root, "regenerated", "quick") == [committed]
 
 
 def test_imitation_comes_first_where_the_first_task_lacks_it(tmp_path):
     folder = write_scores(tmp_path / "regenerated" / "quick", ["hopper-medium", "walker2d-medium"])
     path = folder / "provenance.json"
-    facts = json.loads(path.read_text())
-    path.write_text(json.dumps(dict(reversed(facts.items()))))
-    assert list(table.load(folder)[1]) == ["dt", "bc", "iql"]
+    facts = store.read_provenance(path)
+    store.write_provenance(path, dict(reversed(facts.items())))
+    assert list(scores.read(folder).columns) == ["dt", "bc", "iql"]
 
 
 def test_making_a_table_loads_no_jax():
-    code = "import sys, bench.report.table, bench.store; sys.exit('jax' in sys.modules)"
+    code = "import sys, bench.report.formats, bench.store; sys.exit('jax' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
@@ -354,7 +356,7 @@ def test_columns_scored_in_another_environment_of_the_same_id_are_not_to_be_comp
     known = {f"hopper-medium/{name}": facts("hopper-medium", name) for name in ("bc", "iql")}
 
     def found():
-        return table.differences(table.summarize(played, known, "quick"))
+        return notes.differences(scores.summarize(played, known, "quick"))
 
     known["hopper-medium/bc"]["dataset_provenance"] = {"scored_in": {key: one}}
     assert found() == []
@@ -370,12 +372,12 @@ def test_columns_of_other_wrappers_are_not_to_be_compared_and_those_of_other_tas
         [("a", "x", "d", "", "one"), ("a", "y", "d", "", "two"), ("b", "x", "e", "", "three")],
         columns=["task", "algorithm", "data_hash", "doubts", "wrappers"],
     )
-    (line,) = table.warnings(summary)
+    (line,) = notes.warnings(summary)
     assert line == "Not to be compared: columns of a were scored in different wrappers."
 
 
 def test_the_csv_has_the_tables_columns_alone():
     played = rows("hopper-medium", [[0.0, 1.0]] * 2)
-    summary = table.summarize(played, {"hopper-medium/bc": facts("hopper-medium")}, "quick")
-    heading = table.render_csv(summary, {}).splitlines()[0]
-    assert heading == ",".join([*table.TABLE_COLUMNS, "published", "in_post"])
+    results = results_of(played, {"hopper-medium/bc": facts("hopper-medium")})
+    heading = formats.csv(results).splitlines()[0]
+    assert heading == ",".join([*scores.TABLE_COLUMNS, "published", "in_post"])

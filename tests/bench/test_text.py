@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from bench import cli, display
-from bench.report import page, plots, table
+from bench import cli, display, store
+from bench.report import artifacts, formats, page, plots, scores
 from bench.report.text import escape_html, escape_latex, escape_markdown
 from envs.errors import InputError
 from envs.text import for_terminal, printable
@@ -27,13 +27,20 @@ def root(tmp_path_factory):
     root = tmp_path_factory.mktemp("r") / "a\x1b[31m[red]$"
     folder = write_scores(root / "regenerated" / "quick", TASKS, (50, 100), (0, 1))
     write_tracks(folder, "pointmaze-medium-play", "iql", [(0.0, 0.0), (1.0, 2.0)])
-    provenance = json.loads((folder / "provenance.json").read_text())
+    provenance = store.read_provenance(folder / "provenance.json")
     for facts in provenance.values():
-        facts |= {"title": EVIL, "told": EVIL, "hash": EVIL, "environment": EVIL, "device": EVIL}
+        facts |= {
+            "title": EVIL,
+            "told": EVIL,
+            "paper": EVIL,
+            "hash": EVIL,
+            "environment": EVIL,
+            "device": EVIL,
+        }
         facts |= {"config": {EVIL: EVIL}, "dataset_provenance": {"doubts": [EVIL]}}
         facts["settings"]["source"] = facts["dataset"]["hash"] = EVIL
-    (folder / "provenance.json").write_text(json.dumps(provenance))
-    table.write(folder)
+    store.write_provenance(folder / "provenance.json", provenance)
+    artifacts.write(folder, formats.build)
     return root
 
 
@@ -89,7 +96,7 @@ def test_arguments_that_are_refused_are_repeated_fit_for_a_terminal(capsys, argu
 
 
 def test_markdown_has_a_cell_for_a_column_and_no_html(root):
-    text = table.build(root / "regenerated" / "quick")["table1.md"]
+    text = formats.build(root / "regenerated" / "quick")["table1.md"]
     rows = [line for line in text.splitlines() if line.startswith("|")]
     assert len(rows) > len(TASKS)
     assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} == {5}
@@ -141,7 +148,7 @@ def test_the_page_shows_text_as_text_and_every_picture_is_sound(root):
 
 
 def test_a_title_in_a_picture_is_never_a_formula():
-    column = table.Column("$\\frac{$", "imitation", "nothing")
+    column = scores.Column("$\\frac{$", "imitation", "nothing")
     points = [plots.Point(column, 1.0, 0.0, 2.0, None)]
     text = plots.svg(plots.dichotomy({"$x^2$": points}), "x")
     assert ">$\\frac{$<" in text
@@ -151,7 +158,7 @@ def test_a_title_in_a_picture_is_never_a_formula():
 
 
 def test_long_titles_leave_a_picture_room():
-    column = table.Column("x" * 5000, "imitation", "nothing")
+    column = scores.Column("x" * 5000, "imitation", "nothing")
     points = [plots.Point(column, 1.0, 0.0, 2.0, None)]
     text = plots.svg(plots.dichotomy({"y" * 5000: points}), "x")  # matplotlib would warn
     assert max(map(len, re.findall(r"[xy.]{20,}", text))) == plots.LONGEST_LABEL
@@ -159,7 +166,7 @@ def test_long_titles_leave_a_picture_room():
 
 def test_csv_keeps_values_and_has_a_line_for_a_cell():
     cells = ["=1+1", "-5", "@x", 'a "b", c\nd', None]
-    text = table.csv(pd.DataFrame({"what": cells, "value": [1.0, 2.0, 3.0, 4.0, 5.0]}), "%.1f")
+    text = formats.to_csv(pd.DataFrame({"what": cells, "value": [1.0, 2.0, 3.0, 4.0, 5.0]}), "%.1f")
     assert len(text.splitlines()) == 6
     again = pd.read_csv(io.StringIO(text))
     assert again["what"].tolist()[:4] == ["=1+1", "-5", "@x", 'a "b", c d']

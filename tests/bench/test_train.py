@@ -13,6 +13,7 @@ import pytest
 
 from algos import core
 from algos.registry import TABLE1
+from algos.settings import Size, resolve
 from algos.views import statistics
 from bench.run import placement, train
 from bench.run.placement import chunk_steps
@@ -23,8 +24,7 @@ from envs.dataset import Dataset
 @pytest.fixture(params=sorted(TABLE1))
 def program_and_views(request, toy):
     dataset, spec = toy
-    config = TABLE1[request.param].default
-    config = config.resized(num_steps=8, batch_size=8, hidden_dims=(16, 16))
+    config = resolve(request.param, "own", Size(8, 8, (16, 16))).config
     program = build(request.param, config, spec)
     views = [jax.device_put(phase.view(dataset)) for phase in program.algorithm.phases]
     return program, views, dataset
@@ -57,7 +57,7 @@ def test_a_vmapped_seed_equals_the_same_seed_alone(program_and_views):
 )
 def test_seeds_by_turns_equal_seeds_side_by_side(monkeypatch, toy, name, expected):
     dataset, spec = toy
-    config = TABLE1[name].default.resized(num_steps=9, batch_size=8, hidden_dims=(16, 16))
+    config = resolve(name, "own", Size(9, 8, (16, 16))).config
     decide, decided, found = placement.seeds_side_by_side, [], []
 
     def noted(*arguments):
@@ -123,7 +123,7 @@ def test_blocks_change_no_batch(program_and_views):
 
 
 def test_a_run_learns_in_blocks_that_hold_few_bytes(monkeypatch, toy):
-    config = TABLE1["bc"].default.resized(num_steps=8, batch_size=8, hidden_dims=(16,))
+    config = resolve("bc", "own", Size(8, 8, (16,))).config
     program, keys = build("bc", config, toy[1]), stream([0, 1], TRAIN)
     view = jax.device_put(program.algorithm.phases[0].view(toy[0]))
     learn, lengths = program.runs[0].learn, []
@@ -173,18 +173,18 @@ def test_chunks_divide_the_interval(interval, expected):
 
 
 def test_equal_settings_share_one_program(toy):
-    config = TABLE1["bc"].default.resized(num_steps=8, batch_size=8, hidden_dims=(16,))
+    config = resolve("bc", "own", Size(8, 8, (16,))).config
     assert build("bc", config, toy[1]) is build("bc", dataclasses.replace(config), toy[1])
 
 
 SHARDED = """
 import functools
 import jax, numpy as np
-from algos.registry import TABLE1
+from algos.settings import Size, resolve
+from algos.views import statistics
 from bench.run.placement import replicated_sharding
 from bench.run.train import INIT, TRAIN, build, stream
 from envs import toy
-from algos.views import statistics
 
 dataset, spec = toy.random_episodes()
 every_device, seeds = jax.local_devices(), range(4)
@@ -192,7 +192,7 @@ assert len(every_device) == 4
 results = []
 for count in (1, 2, 4):
     jax.local_devices = lambda: every_device[:count]
-    config = TABLE1["td3_bc"].default.resized(num_steps=8, batch_size=8, hidden_dims=(16, 16))
+    config = resolve("td3_bc", "own", Size(8, 8, (16, 16))).config
     program = build("td3_bc", config, spec)
     states = program.init(stream(seeds, INIT), statistics(dataset))
     view = program.algorithm.phases[0].view(dataset)

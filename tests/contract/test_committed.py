@@ -1,13 +1,12 @@
-"""What the repository says of itself: committed tables, README, behaviour policies."""
+"""What is committed beside the code: tables, pages, figures, behaviour policies."""
 
-import re
 from pathlib import Path
 
 import pytest
 
 from algos.registry import TABLE1
 from bench import store
-from bench.report import claims, page, plots, table
+from bench.report import artifacts, claims, figures, formats, page, plots, scores
 from envs.collect import policy
 from envs.recipes import Recipe
 from envs.sources.registry import DEFAULT_SOURCE, get_source
@@ -19,17 +18,19 @@ MADE_HERE = get_source(DEFAULT_SOURCE).tasks
 
 
 def test_the_committed_tables_are_what_the_committed_scores_give():
-    folders = table.find(ROOT / "results")
+    folders = store.find(ROOT / "results")
     assert folders
-    assert [path for folder in folders for path in table.stale(folder)] == []
+    assert [
+        path for f in folders for path in artifacts.stale(f, formats.build, optional=False)
+    ] == []
 
 
 def test_the_committed_pages_are_what_the_committed_scores_give():
-    folders = table.find(ROOT / "results")
-    assert all((folder / page.PAGE).exists() for folder in folders)
-    assert [path for folder in folders for path in page.stale(folder)] == []
-    assert (ROOT / "results" / claims.PAGE).exists()
-    assert claims.stale(ROOT / "results") == []
+    folders = store.find(ROOT / "results")
+    assert [
+        path for f in folders for path in artifacts.stale(f, figures.build, optional=False)
+    ] == []
+    assert artifacts.stale(ROOT / "results", claims.build, optional=False) == []
 
 
 def contains(interval, value):
@@ -37,17 +38,17 @@ def contains(interval, value):
     return low <= float(value) <= high
 
 
-@pytest.mark.parametrize("folder", table.find(ROOT / "results"), ids=lambda folder: folder.name)
+@pytest.mark.parametrize("folder", store.find(ROOT / "results"), ids=lambda folder: folder.name)
 def test_every_interval_that_is_printed_has_its_estimate_in_it(folder):
-    found = page.read(folder)
+    found = scores.read(folder)
     cells = []
-    for family, scores in page.matrices(found).items():
-        cells += page._lead(found, family, scores)["sides"]
+    for family, matrices in found.matrices.items():
+        cells += page._lead(found, family, matrices)["sides"]
         for part in (page._aggregates, page._improvements):
-            rows = part(found, family, scores)["rows"]
+            rows = part(found, family, matrices)["rows"]
             cells += [cell for row in rows for cell in row["cells"] if cell]
-        for matrix in scores.values():
-            line = page._profile(plots.Look("red", ""), matrix)
+        for matrix in matrices.values():
+            line = figures.profile(plots.Look("red", ""), matrix)
             assert ((line.low <= line.y) & (line.y <= line.high)).all()
     assert len(cells) > 200
     assert [c for c in cells if not contains(c["interval"], c.get("value", c.get("mean")))] == []
@@ -61,29 +62,11 @@ def test_the_committed_figures_are_what_the_committed_tracks_give():
     assert figures
     for path, figure in figures.items():
         assert path.read_text() == reference.drawing(path, figure), path.name
-        assert path.with_suffix(".png").exists()
 
 
 def test_claims_are_of_methods_that_there_are():
     known = store.read_rows(claims.CLAIMS, ("claim", "ours", "theirs"))
     assert set(known["ours"]) | set(known["theirs"]) <= set(TABLE1)
-
-
-def test_the_readme_shows_the_committed_table_and_the_averages_of_the_longer_profile():
-    text = reference.README.read_text()
-    assert reference.quoting(text) == text
-    quick = (ROOT / "results" / "regenerated" / "quick" / "table1.md").read_text()
-    assert f"<!-- table: results/regenerated/quick/table1.md -->\n{quick}" in text
-    averages = text.split("<!-- averages: results/regenerated/cpu/table1.md -->\n")[1]
-    lines = averages.split("<!-- end of averages -->")[0].splitlines()
-    assert [line.partition(" average")[0] for line in lines[3:]] == [
-        *("| **locomotion", "| **antmaze", "| **pointmaze"),
-    ]
-
-
-def test_a_table_that_the_readme_quotes_wrongly_is_put_right():
-    text = reference.README.read_text()
-    assert reference.quoting(text.replace("| hopper-medium |", "| hopper-tall |")) == text
 
 
 def test_the_committed_quick_table_has_no_empty_cell():
@@ -102,10 +85,3 @@ def test_the_policies_take_less_than_ten_megabytes():
     files = list(policy.POLICY_FOLDER.glob("*.npz"))
     assert files
     assert sum(path.stat().st_size for path in files) < 10e6
-
-
-def test_documents_name_tests_that_are_there():
-    for document in ("README.md", "CONTRIBUTING.md", "tests/hostile/INPUTS.md"):
-        named = re.findall(r"\btest_\w+\.py\b", (ROOT / document).read_text())
-        assert named
-        assert [name for name in named if not (ROOT / "tests" / name).is_file()] == []

@@ -7,18 +7,20 @@ import dataclasses
 
 import pytest
 
-from algos import core
-from algos.registry import ALGORITHMS, TABLE1
-from bench.report import claims, page, stats, table
+from algos import settings
+from algos.registry import TABLE1
+from algos.settings import resolve
+from bench.report import claims, page, published, scores, stats
 from bench.run import cell, checkpoint, evaluate, train
 from bench.run.profiles import PROFILES
 from envs import audit, recipes
 from envs.collect import behave as collect
 from envs.collect import policy, tours, walker
-from envs.scores import REFERENCE_RETURNS, TARGET_RETURNS
+from envs.families import locomotion
+from envs.scores import TARGET_RETURNS
 from envs.sources import d4rl
-from envs.tasks import TASKS
-from envs.worlds import antmaze, antmaze_robotics, maze, pointmaze
+from envs.tasks import TASKS, get_task
+from envs.worlds import antmaze, antmaze_robotics, maps, maze, pointmaze
 
 D4RL = "Farama-Foundation/D4RL@89141a6"
 DT = "kzl/decision-transformer@e2d82e6 gym/experiment.py"
@@ -30,7 +32,7 @@ OURS = "chosen here"
 # What it is, the code's value, the source's value, the source.
 CONSTANTS = [
     # Environments. Robots are compared with gymnasium's in test_locomotion.py.
-    ("mazes: cell, m", maze.CELL_SIZE, 4.0, f"{D4RL} d4rl/locomotion/maze_env.py"),
+    ("mazes: cell, m", maps.CELL_SIZE, 4.0, f"{D4RL} d4rl/locomotion/maze_env.py"),
     ("mazes: radius of a goal, m", maze.GOAL_RADIUS, 0.5, f"{D4RL} goal_reaching_env.py"),
     ("robotics maze: radius of a goal, m", antmaze_robotics.GOAL_RADIUS, 0.45, ROBOTICS),
     ("robotics maze: noise of start and goal, m", antmaze_robotics._NOISE, 1.0, ROBOTICS),
@@ -50,7 +52,7 @@ CONSTANTS = [
     ("ball: MuJoCo steps in a step", pointmaze.POINT.frame_skip, 10, OURS),
     (
         "scores 0 and 100",
-        REFERENCE_RETURNS,
+        {task.name.split("-")[0]: task.reference_returns for task in TASKS.values()},
         {
             "halfcheetah": (-280.178953, 12135.0),
             "hopper": (-20.272305, 3234.3),
@@ -63,8 +65,8 @@ CONSTANTS = [
     ("DT's target: halfcheetah", TARGET_RETURNS["halfcheetah"], 12_000.0, DT),
     ("DT's target: hopper", TARGET_RETURNS["hopper"], 3600.0, DT),
     ("DT's target: walker2d", TARGET_RETURNS["walker2d"], 5000.0, DT),
-    ("DT's target: antmaze", TARGET_RETURNS["antmaze"], 1.0, CORL),
-    ("DT's target: pointmaze", TARGET_RETURNS["pointmaze"], 1.0, "as antmaze"),
+    ("DT's target: antmaze", get_task("antmaze-umaze").spec.target_return, 1.0, CORL),
+    ("DT's target: pointmaze", get_task("pointmaze-umaze").spec.target_return, 1.0, "as antmaze"),
     # Data.
     ("D4RL: the same observation", d4rl.SAME, 1e-6, f"{IQL} dataset_utils.py"),
     ("D4RL: a teleport, m in a step", d4rl.JUMP, 1.0, OURS),
@@ -90,7 +92,7 @@ CONSTANTS = [
         "TFDS catalogue, d4rl_antmaze",
     ),
     ("recipes: seed", recipes.SEED, 0, OURS),
-    ("recipes: snapshots of a replay", recipes.NUM_REPLAY_SNAPSHOTS, 12, OURS),
+    ("recipes: snapshots of a replay", locomotion.NUM_REPLAY_SNAPSHOTS, 12, OURS),
     ("recipes: lanes of a block", collect.MAX_LANES, 50, OURS),
     ("recipes: bounds of the log deviation", policy.LOG_STD_RANGE, (-5.0, 2.0), OURS),
     ("tours: noise on the ant's actions", tours.ANT_NOISE, 0.2, f"{D4RL} scripts/generation"),
@@ -105,11 +107,18 @@ CONSTANTS = [
     ("audit: rows replayed", audit.NUM_REPLAYED, 1000, OURS),
     ("audit: action at its limit", audit._SATURATED, 0.999, OURS),
     # Learning. The settings of each method are compared in its own tests.
-    ("steps after which critics are trusted", core._STEPS_TO_TRUST_CRITICS, 50_000, OURS),
+    ("steps after which critics are trusted", settings.STEPS_TO_TRUST_CRITICS, 50_000, OURS),
     (
         "values in pointmaze",
-        core.POINTMAZE,
-        {"discount": 0.97, "polyak": 0.05, "learning_rate": 2e-3},
+        settings.VALUES,
+        {
+            "pointmaze": {
+                "discount": 0.97,
+                "polyak": 0.05,
+                "learning_rate": 2e-3,
+                "reward_transform": "minus_one",
+            }
+        },
         OURS,
     ),
     ("purposes of draws", (train.INIT, train.EVAL, train.TRAIN), (0, 1, 2), OURS),
@@ -121,14 +130,14 @@ CONSTANTS = [
     ("confidence", stats.CONFIDENCE, 0.95, "arXiv:2108.13264"),
     ("resamples", stats.NUM_RESAMPLES, 2000, "rliable 1.2"),
     ("score that is optimal", stats.OPTIMAL, 100.0, "arXiv:2108.13264, gamma"),
-    ("seed of the bootstrap", page.SEED, 0, OURS),
+    ("seed of the bootstrap", scores.SEED, 0, OURS),
     ("evaluations in the mean of the last", page.LAST_EVALUATIONS, 3, OURS),
     ("points behind that keep up", claims.PARITY, 15.0, OURS),
     ("points that are a breakdown", claims.COLLAPSE, 20.0, OURS),
     ("score of what is solved", claims.SOLVED, 60.0, OURS),
     (
         "where the post's numbers come from",
-        table.POST_SOURCES,
+        published.POST_SOURCES,
         ("arXiv:2110.06169 Table 1", "arXiv:2112.10751"),
         "the post",
     ),
@@ -203,7 +212,7 @@ def test_there_are_no_other_profiles():
 
 
 # Settings of Table 1's methods in quick and cpu, by family, beside those of the profile (SIZES).
-# Sources: the measurements beside `Config.resized` and `CONFIGS` in the methods' files.
+# Sources: the measurements in algos/settings.py.
 SCALED = {"normalize_observations": True, "layer_norm": True}
 FAR = {"discount": 0.995, "polyak": 0.02}  # in cpu's antmaze, of all methods that learn values
 NEAR = {"discount": 0.97, "polyak": 0.05, "learning_rate": 2e-3, "reward_transform": "minus_one"}
@@ -289,10 +298,10 @@ CHOSEN = {
 @pytest.mark.parametrize("profile", ["quick", "cpu"])
 @pytest.mark.parametrize("name", TABLE1)
 def test_a_method_has_its_settings_in_small_profiles(name, profile):
-    (rows,) = (settings[profile] for names, settings in CHOSEN.items() if name in names)
+    (rows,) = (chosen[profile] for names, chosen in CHOSEN.items() if name in names)
     for family, chosen in zip(("locomotion", "antmaze", "pointmaze"), rows, strict=True):
         size = PROFILES[profile].sizes[family]
-        found = dataclasses.asdict(size.resize(ALGORITHMS[name].config(family)))
+        found = dataclasses.asdict(resolve(name, family, size).config)
         sizes = {key: getattr(size, key) for key in ("num_steps", "batch_size", "hidden_dims")}
         expected = sizes | chosen
         exact = lambda value: round(value, 12) if isinstance(value, float) else value

@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 
 from algos.registry import ALGORITHMS
+from algos.settings import Size, resolve
 from algos.views import statistics
 from bench.run import cell as cells
 from bench.run.train import INIT, TRAIN, build, stream
 from envs import toy
 from envs.errors import Fault
+from envs.spaces import Box
 
 
 def episodes(lengths, rewards=0.0, terminated=False, same=False):
@@ -43,9 +45,9 @@ NO_NEXT_ACTION = {"one row", "steps that time cut"}
 
 
 def make(name, data):
-    config = ALGORITHMS[name].default.resized(num_steps=8, batch_size=4, hidden_dims=(8, 8))
+    config = resolve(name, "own", Size(8, 4, (8, 8))).config
     dataset, spec = DATA[data]
-    spec = dataclasses.replace(spec, max_episode_steps=4, goal_dim=2)
+    spec = dataclasses.replace(spec, max_episode_steps=4, goal=Box((2,)))
     return build(name, config, spec), dataset
 
 

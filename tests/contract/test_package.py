@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bench import cli
-from bench.report import claims, package, page, plots, table
+from bench.report import claims, package, page, plots, published, scores
 from envs.errors import InputError
 from envs.tasks import TASKS
 from tests.helpers.score_files import write_scores
@@ -85,8 +85,8 @@ def test_pages_and_comparisons_of_the_installed_package_are_the_repositorys(
 
 DRAW = """
 import os
-from bench import plots, table
-points = [plots.Point(table.Column("BC", "imitation", "nothing"), 1.0, 0.0, 2.0, None)]
+from bench.report import plots, scores
+points = [plots.Point(scores.Column("BC", "imitation", "nothing"), 1.0, 0.0, 2.0, None)]
 assert os.environ["MPLBACKEND"] == "module://matplotlib_inline.backend_inline"
 print(plots.svg(plots.dichotomy({"locomotion": points}), "x"), end="")
 """
@@ -97,12 +97,12 @@ def test_pictures_need_no_backend_and_obey_no_file_of_the_folder(installed, tmp_
     backend = "module://matplotlib_inline.backend_inline"
     (tmp_path / "matplotlibrc").write_text("text.usetex: True\naxes.linewidth: 9\n")
     drawn = run(installed, tmp_path, DRAW, MPLBACKEND=backend)
-    points = [plots.Point(table.Column("BC", "imitation", "nothing"), 1.0, 0.0, 2.0, None)]
+    points = [plots.Point(scores.Column("BC", "imitation", "nothing"), 1.0, 0.0, 2.0, None)]
     assert drawn == plots.svg(plots.dichotomy({"locomotion": points}), "x")
 
 
 @pytest.mark.parametrize(
-    ("module", "name"), [(table, "PUBLISHED"), (claims, "CLAIMS")], ids=["published", "claims"]
+    ("module", "name"), [(published, "TABLE"), (claims, "CLAIMS")], ids=["published", "claims"]
 )
 def test_a_missing_table_of_the_package_is_an_error(monkeypatch, tmp_path, module, name, capsys):
     write_scores(tmp_path / "regenerated" / "quick", FAR, (100,))

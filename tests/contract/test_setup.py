@@ -95,7 +95,7 @@ def test_a_lock_that_installs_is_all_that_is_installed(run_setup):
     assert outcome.errors == []
     assert outcome.calls == [
         "install --require-hashes -r requirements.lock",
-        "install --no-deps -e .",
+        "install --no-deps --no-build-isolation -e .",
     ]
 
 
@@ -108,7 +108,7 @@ def test_a_lock_that_does_not_install_gives_one_warning_and_the_ranges(run_setup
     assert "No matching distribution found for tfp-nightly" in outcome.errors[0]
     assert outcome.calls == [
         "install --require-hashes -r requirements.lock",
-        f"install -c {outcome.venv}/constraints.txt -e .[dev]",
+        f"install -c {outcome.venv}/constraints.txt -e .[dev,docs]",
     ]
 
 

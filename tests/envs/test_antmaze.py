@@ -5,7 +5,7 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 
 from envs.worlds.antmaze import AntMaze, load_ant
-from envs.worlds.maze import MAPS, cell_to_xy, find_cells, xy_to_cell
+from envs.worlds.maps import MAPS, cell_to_xy, find_cells, xy_to_cell
 
 MAZES = sorted(MAPS)
 GOAL_CENTRES = {"umaze": (0.0, 8.0), "medium": (20.0, 20.0), "large": (32.0, 24.0)}

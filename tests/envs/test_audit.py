@@ -10,8 +10,9 @@ import pytest
 from bench import cli
 from envs import audit
 from envs import toy as toys
+from envs.environment import World
 from envs.sources import d4rl, registry
-from envs.tasks import World, get_task, world
+from envs.tasks import get_task, world
 from tests.helpers import d4rl_files
 
 HOPPER, MAZE = get_task("hopper-medium"), get_task("antmaze-umaze")

@@ -6,6 +6,7 @@ import pytest
 from envs import toy as toys
 from envs.dataset import Dataset, check, content_hash
 from envs.errors import InputError
+from envs.spaces import Box
 
 # The toy's episodes have 3, 4, 5, ... rows, so they end at rows 2, 6, 11, 17, 24, 32, 41, 51.
 FIELDS = list(Dataset.__dataclass_fields__)
@@ -69,10 +70,10 @@ def test_an_array_with_too_few_rows_is_refused(toy, name, expected):
     assert f"expected {expected}; is this the dataset of another task?" in text
 
 
-@pytest.mark.parametrize("field", ["observation_dim", "action_dim"])
+@pytest.mark.parametrize("field", ["observation", "action"])
 def test_an_array_of_another_width_is_refused(toy, field):
     dataset, spec = toy
-    other = dataclasses.replace(spec, **{field: 7})
+    other = dataclasses.replace(spec, **{field: Box((7,))})
     assert "expected (52, 7); is this the dataset of another task?" in message(dataset, other)
 
 

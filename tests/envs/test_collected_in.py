@@ -132,9 +132,9 @@ def test_another_class_under_the_same_id_is_doubted(monkeypatch):
     folder_spec = {"id": "Dial-v0", "max_episode_steps": dial.STEPS, "kwargs": {}}
     for entry, count in (
         ("__main__:Dial", 0),
-        ("dial.moved:Dial", 0),
+        ("tests.helpers.moved:Dial", 0),
         ("other:Dial", 1),
-        ("dial:Clock", 1),
+        ("tests.helpers.dial:Clock", 1),
     ):
         path = own.dataset_folder("me/dial-v0") / "data"
         dial.edit(path, env_spec=json.dumps(folder_spec | {"entry_point": entry}))

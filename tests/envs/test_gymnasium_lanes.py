@@ -10,9 +10,9 @@ import pytest
 from gymnasium.spaces import Box, Dict, Discrete, MultiDiscrete, Tuple
 
 from envs import tasks
+from envs.environment import World
 from envs.errors import EnvironmentFault, InputError
 from envs.sources import own
-from envs.tasks import World
 from envs.worlds.gymnasium_lanes import ActionRange, GymnasiumLanes
 from tests.helpers import dial
 
@@ -320,7 +320,7 @@ def test_observations_of_another_space_are_not_bent_to_it(space, values, reason)
 )
 def test_reference_returns_that_are_swapped_or_equal_are_refused(returns):
     with pytest.raises(InputError, match="the row of me/x-v0 has reference returns"):
-        tasks._own("me/x-v0", "Dial-v0", returns)
+        tasks.own_task("me/x-v0", "Dial-v0", returns)
 
 
 class Wanders(dial.Dial):

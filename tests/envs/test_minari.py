@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 from minari.data_collector import EpisodeBuffer
 from minari.storage import remotes
 
-from bench import cli
+from bench import cli, store
 from envs.errors import InputError
 from envs.sources import minari, registry
 from envs.tasks import TASKS, get_task
-from envs.worlds.antmaze import MAPS
 from envs.worlds.antmaze_robotics import RoboticsAntMaze
+from envs.worlds.maps import MAPS
 from tests.helpers.damage import READERS, damaged, one_line_at_most
 
 HOPPER, MAZE = get_task("hopper-medium"), get_task("antmaze-umaze")
@@ -235,12 +235,12 @@ def test_another_environment_than_the_datas_is_refused_unless_insisted_on(
     assert cli.main([*arguments, "v5"]) == 0
     text = Path("results/local/minari/smoke/table1.md").read_text()
     assert "†" not in text
-    facts = json.loads(Path("results/local/minari/smoke/provenance.json").read_text())
+    facts = store.read_provenance(Path("results/local/minari/smoke/provenance.json"))
     assert facts["hopper-medium/bc"]["environment"] == "Hopper-v5"
     assert cli.main([*arguments, "v4", "--insist"]) == 0
     text = Path("results/local/minari/smoke/table1.md").read_text()
     assert "† Insisted on: hopper-medium of source minari was collected in Hopper-v5" in text
-    facts = json.loads(Path("results/local/minari/smoke/provenance.json").read_text())
+    facts = store.read_provenance(Path("results/local/minari/smoke/provenance.json"))
     assert facts["hopper-medium/bc"]["environment"] == "Hopper-v4"
     (audit,) = json.loads(Path("results/local/minari/smoke/audit.json").read_text()).values()
     assert audit["environment"] == "Hopper-v4"
@@ -274,7 +274,9 @@ def test_what_there_is_not_is_answered_with_one_line(
 def test_the_ids_are_minaris():
     assert minari.dataset_ids(get_task("antmaze-medium-play")) == ["D4RL/antmaze/medium-play-v1"]
     assert minari.dataset_ids(get_task("walker2d-medium")) == ["mujoco/walker2d/medium-v0"]
-    missing = [n for n, task in TASKS.items() if task.in_post and n not in minari.OFFERED]
+    offered = registry.get_source("minari").tasks
+    offered = registry.get_source("minari").tasks
+    missing = [name for name, task in TASKS.items() if task.in_post and name not in offered]
     assert missing == [f"{robot}-medium-replay" for robot in ("halfcheetah", "hopper", "walker2d")]
 
 

@@ -3,14 +3,15 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 
-from algos.registry import TABLE1
+from algos.settings import resolve
 from envs.collect.behave import collect_block
 from envs.collect.tours import LEG_STEPS
 from envs.dataset import Dataset
 from envs.recipes import Recipe
 from envs.tasks import TASKS
 from envs.worlds.antmaze import AntMaze
-from envs.worlds.maze import MAPS, cell_to_xy, count_solutions, find_cells
+from envs.worlds.maps import MAPS, cell_to_xy, find_cells
+from envs.worlds.maze import count_solutions
 from envs.worlds.pointmaze import PointMaze
 
 MAZES = sorted(MAPS)
@@ -126,6 +127,6 @@ def test_legs_carry_the_rewards_of_their_own_goal():
 
 
 def test_methods_that_learn_values_share_their_discount_and_rewards():
-    configs = [TABLE1[name].config("pointmaze") for name in ("onestep", "td3_bc", "cql", "iql")]
+    configs = [resolve(name, "pointmaze").config for name in ("onestep", "td3_bc", "cql", "iql")]
     assert {config.discount for config in configs} == {0.97}
     assert {config.reward_transform for config in configs} == {"minus_one"}

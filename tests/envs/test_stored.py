@@ -13,8 +13,9 @@ import pyarrow.ipc
 import pytest
 from gymnasium.spaces import Box, Discrete
 
+from envs.dataset import Dataset
 from envs.errors import InputError
-from envs.sources import own, regenerated
+from envs.sources import own
 from envs.sources.minari import data_hash
 from tests.helpers import dial
 
@@ -200,7 +201,7 @@ def test_episodes_of_no_step_count_for_nothing():
     dataset, _ = own.read(dial.row(), 1.0)
     paid = [float(np.float32(arrays[k]["rewards"]).sum(dtype=np.float64)) for k in (0, 2)]
     assert dataset.episode_returns.tolist() == pytest.approx(paid)
-    flat = regenerated.flatten([tuple(episode.values()) for episode in arrays])
+    flat = Dataset.from_episodes([tuple(episode.values()) for episode in arrays])
     assert flat.episode_lengths.tolist() == [3, 4]
 
 

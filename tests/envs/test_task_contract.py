@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 
 from bench.run.profiles import PROFILES
-from envs import tasks
 from envs.errors import InputError
 from envs.scores import normalized_score
 from envs.tasks import FAMILIES, TASKS, get_task
@@ -54,12 +53,6 @@ def test_every_profile_has_a_size_for_the_family(task):
 
 def test_a_task_is_found_by_its_name(task):
     assert get_task(task.name) is task
-
-
-def test_two_rows_of_one_name_are_refused():
-    rows = [tasks._own(f"me/logs-v{k}", "Pendulum-v1", (0.0, 1.0)) for k in (0, 1)]
-    with pytest.raises(InputError, match="two rows are called me-logs; give the data another name"):
-        tasks._by_name(*rows)
 
 
 def test_an_unknown_task_is_answered_with_the_near_miss():

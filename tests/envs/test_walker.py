@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from envs.collect.walker import torso_up, walker_observation
-from envs.worlds.maze import MAPS, Waypoints
+from envs.worlds.maps import MAPS, Waypoints
 
 
 def multiply(p, q):

@@ -42,7 +42,7 @@ def register(monkeypatch, **kinds):
     """A registry of this test alone, with ``Dial-v0`` and others, by name, of other classes."""
     known = {k: v for k, v in gymnasium.registry.items() if k != "Dial-v0"}
     monkeypatch.setattr(gymnasium.envs.registration, "registry", known)
-    for name, kind in {"Dial": "dial:Dial", **kinds}.items():
+    for name, kind in {"Dial": "tests.helpers.dial:Dial", **kinds}.items():
         gymnasium.register(f"{name}-v0", kind, max_episode_steps=STEPS)
 
 
@@ -89,4 +89,4 @@ def edit(folder, **changes):
 
 def row(dataset_id="me/dial-v0", environment="Dial-v0"):
     """The row of a task on such data."""
-    return tasks._own(dataset_id, environment, (0.0, float(STEPS)))
+    return tasks.own_task(dataset_id, environment, (0.0, float(STEPS)))

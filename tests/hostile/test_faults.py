@@ -18,7 +18,7 @@ import pytest
 
 from algos.registry import ALGORITHMS
 from bench import cli, grid, store
-from bench.report import claims, page, table
+from bench.report import artifacts, claims, formats, page
 from bench.run import cell as cells
 from bench.run import checkpoint, records
 from bench.run import plan as plans
@@ -500,25 +500,31 @@ def test_a_table_that_becomes_read_only_loses_no_cell(datasets, tmp_path, monkey
 
 
 WRITERS = {
-    "table": "table.write(folder)",
-    "report": "report.write(folder)",
-    "findings": "findings.write(root)",
-    "publish": "results.publish(folder, rows.assign(step=100 + number % 2), facts, order)",
+    "table": "artifacts.write(folder, formats.build)",
+    "report": "artifacts.write(folder, page.build)",
+    "findings": "artifacts.write(root, claims.build)",
+    "publish": "store.publish(folder, rows.assign(step=100 + number % 2), facts, order)",
 }
 WRITE = """
 import sys
 from pathlib import Path
-from bench import store as results
-from bench.report import claims as findings, page as report, table
+from bench import store
+from bench.report import artifacts, claims, formats, page
 root = Path(sys.argv[1])
 folder = root / "regenerated" / "quick"
-rows = results.read_rows(folder / "scores.csv", results.SCORE_COLUMNS)
-facts = results.read_provenance(folder / "provenance.json")
+rows = store.read_rows(folder / "scores.csv", store.SCORE_COLUMNS)
+facts = store.read_provenance(folder / "provenance.json")
 name = sys.argv[2]
 order, facts = list(facts), {name: facts[name]}
-rows = rows[(results.cell_names(rows) == name) & (rows["step"] == 100)]
+rows = rows[(store.cell_names(rows) == name) & (rows["step"] == 100)]
 for number in range(int(sys.argv[3])):
 """
+
+
+def write_all(root, folder):
+    artifacts.write(folder, formats.build)
+    artifacts.write(folder, page.build)
+    artifacts.write(root, claims.build)
 
 
 def test_every_writer_of_a_results_folder_beside_every_other(tmp_path):
@@ -527,9 +533,7 @@ def test_every_writer_of_a_results_folder_beside_every_other(tmp_path):
     scores = store.read_rows(folder / "scores.csv", store.SCORE_COLUMNS)
     facts = store.read_provenance(folder / "provenance.json")
     store.publish(folder, scores, facts, list(facts))
-    table.write(folder)
-    page.write(folder)
-    claims.write(tmp_path)
+    write_all(tmp_path, folder)
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     arguments = [str(tmp_path), "hopper-medium/iql"]
     counts = {"table": "60", "report": "3", "findings": "3", "publish": "61"}
@@ -543,9 +547,7 @@ def test_every_writer_of_a_results_folder_beside_every_other(tmp_path):
     ]
     errors = [process.communicate()[1].decode() for process in running]
     assert errors == [""] * len(WRITERS)
-    table.write(folder)
-    page.write(folder)
-    claims.write(tmp_path)
+    write_all(tmp_path, folder)
     after = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     assert after == before
 
@@ -554,14 +556,14 @@ PUBLISH = """
 import sys
 from pathlib import Path
 import pandas as pd
-from bench import store as results
+from bench import store
 from tests.helpers.score_files import sound
 folder, task = Path(sys.argv[1]), sys.argv[2]
 for number in range(10):
     row = (task, f"method{number}", 0, 10, 0, 1.0, 5)
-    rows = pd.DataFrame([row], columns=list(results.SCORE_COLUMNS))
+    rows = pd.DataFrame([row], columns=list(store.SCORE_COLUMNS))
     name = f"{task}/method{number}"
-    results.publish(folder, rows, {name: sound(name)}, [])
+    store.publish(folder, rows, {name: sound(name)}, [])
 """
 
 
@@ -572,7 +574,7 @@ def test_two_grids_that_publish_at_once_lose_no_cell(tmp_path):
     scores = store.read_rows(tmp_path / "scores.csv", store.SCORE_COLUMNS)
     names = {f"{task}/method{number}" for task in ("a", "b") for number in range(10)}
     assert set(store.cell_names(scores)) == names
-    assert set(files.read_json(tmp_path / "provenance.json")) == names
+    assert set(store.read_provenance(tmp_path / "provenance.json")) == names
 
 
 def test_a_grid_holds_the_lock_while_it_publishes(datasets, tmp_path, monkeypatch):

@@ -13,11 +13,9 @@ from gymnasium.spaces import Box
 from minari.data_collector import EpisodeBuffer
 
 from bench import cli, store
-from bench.report import claims, page, table
 from bench.run import plan as plans
 from bench.run.profiles import PROFILES
 from envs import tasks
-from envs.sources import registry
 
 STEPS = 6
 ALIVE = []  # environments that are not closed
@@ -94,14 +92,10 @@ def add_tasks(monkeypatch):
     """Rows for the environments of these names."""
 
     def add(*names):
-        rows = [tasks._own(f"me/{name}-v0", f"{name}-v0", (0.0, 6.0)) for name in names]
+        rows = [tasks.own_task(f"me/{name}-v0", f"{name}-v0", (0.0, 6.0)) for name in names]
         for row in rows:
             save(row.data)
-            monkeypatch.setitem(tasks.TASKS, row.name, row)
-        offered = registry.SOURCES["own"]._replace(tasks=tuple(row.name for row in rows))
-        monkeypatch.setitem(registry.SOURCES, "own", offered)
-        for module in (table, page, claims):
-            monkeypatch.setattr(module, "FAMILIES", (*tasks.FAMILIES, tasks.OWN))
+            tasks.register(row)
         return rows
 
     return add

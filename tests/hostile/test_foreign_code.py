@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from bench import cli
-from bench.report import claims, page, table
 from envs import tasks
 from envs.collect.make import make
 from envs.recipes import Recipe
@@ -73,12 +72,7 @@ def test_own_data_run_no_code(trap, changes, monkeypatch, capsys):
     dial.save()
     set_trap("me/dial-v0", trap, "Dial-v0", changes)
     task = dial.row()
-    monkeypatch.setitem(tasks.TASKS, task.name, task)
-    monkeypatch.setitem(
-        registry.SOURCES, "own", registry.SOURCES["own"]._replace(tasks=(task.name,))
-    )
-    for module in (table, page, claims):
-        monkeypatch.setattr(module, "FAMILIES", (*tasks.FAMILIES, tasks.OWN))
+    tasks.register(task)
     run_all(task.name, "own", capsys)
 
 

@@ -13,7 +13,8 @@ from bench.commands import cell as cell_command
 from bench.commands import data as data_command
 from bench.commands import doctor
 from bench.commands import grid as grid_command
-from bench.report import page, table
+from bench.commands import sweep as sweep_command
+from bench.report import formats, page
 from bench.run import cell as cells
 from bench.run import checkpoint
 from bench.run.profiles import PROFILES
@@ -45,7 +46,7 @@ def nothing_runs(monkeypatch, tmp_path):
     monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path / "data"))
     monkeypatch.setenv("D4RL_DATASET_DIR", str(tmp_path / "d4rl"))
     monkeypatch.setattr(registry, "fetch", lambda *_: False)
-    for module in (cell_command, grid_command):
+    for module in (cell_command, grid_command, sweep_command):
         monkeypatch.setattr(module, "have_data", lambda *_: {})
     monkeypatch.setattr(data_command, "_collect", lambda *_: {})
     monkeypatch.setitem(cli.COMMANDS, "doctor", cli.Command(doctor.Arguments, lambda _: 0))
@@ -92,6 +93,7 @@ def scored(tmp_path_factory):
         "title": "IQL",
         "style": "offline RL",
         "told": "nothing",
+        "paper": "arXiv:2110.06169",
         "config": {"num_steps": 10},
         "settings": {"seeds": [0, 1], "num_episodes": 1, "source": "regenerated", "scale": 0.1},
         "dataset": {"dataset_id": "x", "hash": "y"},
@@ -110,7 +112,7 @@ def read_everything(folder, scores, provenance):
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "scores.csv").write_bytes(scores)
     (folder / "provenance.json").write_bytes(provenance)
-    for read in (table.build, page.build):
+    for read in (formats.build, page.build):
         with one_line_at_most():
             read(folder)
 
@@ -143,8 +145,10 @@ values = st.recursive(
 def test_provenance_of_other_shapes_is_refused_in_one_line(tmp_path, scored, data):
     scores, provenance = scored
     facts = json.loads(provenance)
-    entry = facts["hopper-medium/iql"]
-    where = data.draw(st.sampled_from([facts, entry, entry["task"], entry["settings"]]))
+    entry = facts["shared"]
+    where = data.draw(
+        st.sampled_from([facts, facts["cells"], entry, entry["task"], entry["settings"]])
+    )
     where[data.draw(st.sampled_from(sorted(where)))] = data.draw(values)
     read_everything(tmp_path, scores.encode(), json.dumps(facts).encode())
 

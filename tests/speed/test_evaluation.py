@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 
 from algos import core
-from algos.registry import get_algorithm
+from algos.settings import resolve
 from algos.views import Statistics
 from bench.run.evaluate import episode_seeds, evaluate
 from bench.run.profiles import get_profile
@@ -45,7 +45,7 @@ def pytest_generate_tests(metafunc):
 
 def policies(task: Task) -> tuple[Program, core.State]:
     """A program of BC and states ``[S, ...]``, at first parameters or at the expert's."""
-    config = get_profile("quick").sizes[task.family].resize(get_algorithm("bc").config(task.family))
+    config = resolve("bc", task.family, get_profile("quick").sizes[task.family]).config
     if task.environment not in FALLS:
         program = build("bc", config, task.spec)
         zeros = jnp.zeros(task.spec.observation_dim)
@@ -59,11 +59,11 @@ def policies(task: Task) -> tuple[Program, core.State]:
     biases = (*expert.biases[:-1], expert.biases[-1][means])
     # A dense layer's leaves come in the order of their names, bias before kernel.
     cloned = [leaf for layer in zip(biases, kernels, strict=True) for leaf in layer]
-    replaced, structure = jax.tree.flatten(states.actor.params)
+    replaced, structure = jax.tree.flatten(states.method.params)
     assert [leaf.shape[1:] for leaf in replaced] == [leaf.shape for leaf in cloned]
     stacked = [jnp.broadcast_to(leaf, (len(SEEDS), *leaf.shape)) for leaf in cloned]
     params = jax.tree.unflatten(structure, stacked)
-    return program, states.replace(actor=states.actor.replace(params=params))
+    return program, states.replace(method=states.method.replace(params=params))
 
 
 def gymnasium_seconds(

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 from algos import core, views
-from algos.registry import get_algorithm
+from algos.settings import resolve
 from bench.run.profiles import get_profile
 from bench.run.train import INIT, TRAIN, Run, build, stream
 from envs.dataset import Dataset
@@ -71,9 +71,9 @@ def noise(num_rows: int = NUM_ROWS) -> Dataset:
 
 def settings(name: str, size: str) -> core.Config:
     """The method's Config at ``size``."""
-    config = get_algorithm(name).config("locomotion")
     if size == "quick":
-        return get_profile("quick").sizes["locomotion"].resize(config)
+        return resolve(name, "locomotion", get_profile("quick").sizes["locomotion"]).config
+    config = resolve(name, "locomotion").config
     return dataclasses.replace(config, **STATED_AT) if name in STATED else config
 
 
