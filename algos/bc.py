@@ -16,9 +16,8 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 import optax
-from flax import struct
 
-from algos import core, networks, sampling, views
+from algos import core, networks, normalize, sampling, views
 from envs.environment import EnvSpec
 
 
@@ -47,39 +46,28 @@ class Config(core.Config):
 CONFIGS: dict[str, Config] = {}
 
 
-class State(struct.PyTreeNode):
-    """Everything that training changes or acting needs."""
-
-    actor: core.Trainable
-    normalizer: core.Normalizer
-
-
 def make(config: Config, spec: EnvSpec) -> core.Algorithm:
     """Bind BC to its settings and sizes."""
     actor = networks.deterministic_actor(config.hidden_dims, spec.observation_dim, spec.action_dim)
     tx = optax.adam(config.learning_rate)
 
-    def init(key: jax.Array, statistics: views.Statistics) -> State:
-        return State(
-            actor=core.Trainable.create(actor.init(key), tx),
-            normalizer=core.Normalizer.create(statistics, config.normalize_observations),
-        )
+    def init(key: jax.Array, statistics: views.Statistics) -> core.Trainable:
+        del statistics
+        return core.Trainable.create(actor.init(key), tx)
+
+    def actor_loss(params: core.Params, batch: views.Demonstrations) -> core.Loss:
+        """The squared error of the actions, averaged over rows and entries."""
+        loss = jnp.mean((actor.apply(params, batch.observations) - batch.actions) ** 2)
+        return loss, {"actor_loss": loss}
 
     def update(
-        state: State, batch: views.Demonstrations, key: jax.Array, step: jax.Array
-    ) -> tuple[State, core.Metrics]:
+        state: core.Trainable, batch: views.Demonstrations, key: jax.Array, step: jax.Array
+    ) -> tuple[core.Trainable, core.Metrics]:
         del key, step
-        observations = state.normalizer(batch.observations)
+        return core.descend(actor_loss, state, tx, batch)
 
-        def loss_fn(params: core.Params) -> tuple[jax.Array, core.Metrics]:
-            loss = jnp.mean((actor.apply(params, observations) - batch.actions) ** 2)
-            return loss, {"actor_loss": loss}
-
-        trained, metrics = core.gradient_step(loss_fn, state.actor, tx)
-        return state.replace(actor=trained), metrics
-
-    def act(state: State, observation: jax.Array) -> jax.Array:
-        return actor.apply(state.actor.params, state.normalizer(observation))
+    def act(state: core.Trainable, observation: jax.Array) -> jax.Array:
+        return actor.apply(state.params, observation)
 
     phase = core.Phase(
         num_steps=config.num_steps,
@@ -87,4 +75,5 @@ def make(config: Config, spec: EnvSpec) -> core.Algorithm:
         sample=sampling.uniform(config.batch_size),
         update=update,
     )
-    return core.Algorithm(init, (phase,), *core.memoryless(act))
+    algorithm = core.Algorithm(init, (phase,), *core.memoryless(act))
+    return normalize.normalized(algorithm, enabled=config.normalize_observations)

@@ -20,19 +20,15 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Any
+from functools import partial
 
-import chex
 import jax
 import jax.numpy as jnp
 import optax
 from flax import struct
 
-from algos import core, losses, networks, sampling, views
+from algos import core, losses, networks, normalize, sampling, views
 from envs.environment import EnvSpec
-
-# Of a batch, in the critics' gradient: with 31 actions each, 2 MB a layer of 256 units.
-_ROWS_AT_A_TIME = 64
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -92,18 +88,18 @@ class State(struct.PyTreeNode):
     target_critic: core.Params
     log_alpha: core.Trainable
     log_weight: core.Trainable
-    normalizer: core.Normalizer
 
 
 def make(config: Config, spec: EnvSpec) -> core.Algorithm:
     """Bind CQL to its settings and sizes."""
     sizes = (config.hidden_dims, spec.observation_dim, spec.action_dim)
-    actor = networks.unsquashed_actor(*sizes)
+    actor = networks.squashed_actor(*sizes)
     critic = networks.critic_ensemble(*sizes, layer_norm=config.layer_norm)
     tx, actor_tx = optax.adam(config.learning_rate), optax.adam(config.actor_learning_rate)
-    log_uniform_density = spec.action_dim * math.log(0.5)
+    learns_weight = config.target_gap is not None
 
     def init(key: jax.Array, statistics: views.Statistics) -> State:
+        del statistics
         key_actor, key_critic = jax.random.split(key)
         critic_params = critic.init(key_critic)
         return State(
@@ -112,7 +108,6 @@ def make(config: Config, spec: EnvSpec) -> core.Algorithm:
             target_critic=critic_params,
             log_alpha=core.Trainable.create(jnp.zeros(()), actor_tx),
             log_weight=core.Trainable.create(jnp.zeros(()), tx),
-            normalizer=core.Normalizer.create(statistics, config.normalize_observations),
         )
 
     def q_of_samples(params: core.Params, observations: jax.Array, actions: jax.Array) -> jax.Array:
@@ -120,99 +115,114 @@ def make(config: Config, spec: EnvSpec) -> core.Algorithm:
         repeated = jnp.broadcast_to(observations, (len(actions), *observations.shape))
         return critic.apply(params, repeated, actions)
 
+    def critic_loss(
+        params: core.Params,
+        observations: jax.Array,
+        actions: jax.Array,
+        log_densities: jax.Array,
+        target: jax.Array,
+        weight: jax.Array,
+    ) -> core.Loss:
+        """(4): the conservative term, times ``weight`` ``[]``, and the Bellman error.
+
+        Args:
+            params: of the critics.
+            observations: ``[B, O]``.
+            actions: ``[1 + M, B, A]`` the data's and M samples.
+            log_densities: ``[M, B]`` of the samples.
+            target: ``[B]``.
+            weight: what is learned onto ``conservative_weight``.
+        """
+        all_q = q_of_samples(params, observations, actions)
+        q, sampled_q = all_q[:, 0], all_q[:, 1:]
+        gaps = config.conservative_weight * conservative_gap(q, sampled_q, log_densities)  # [C]
+        excess = gaps - config.target_gap if config.target_gap is not None else gaps
+        bellman_error = losses.squared_error(q, target)
+        loss = bellman_error + jnp.sum(weight * excess)
+        metrics = {"critic_loss": loss, "bellman_error": bellman_error, "q": q.mean()}
+        return loss, metrics | {"conservative_gap": gaps.mean(), "excess": excess.mean()}
+
+    def alpha_loss(log_alpha: core.Params, log_prob: jax.Array) -> core.Loss:
+        """SAC's (18), arXiv:1812.05905, of the logarithm: entropy is drawn to minus A."""
+        loss = -log_alpha * jnp.mean(log_prob - spec.action_dim)
+        return loss, {"entropy": -log_prob.mean()}
+
+    def actor_loss(
+        params: core.Params,
+        batch: views.Transitions,
+        noise: jax.Array,
+        alpha: jax.Array,
+        critic_params: core.Params,
+        step: jax.Array,
+    ) -> core.Loss:
+        """SAC's (7), arXiv:1812.05905; the first steps imitate the data in place of climbing Q."""
+        policy = actor.apply(params, batch.observations)
+        actions, log_prob = policy.push(noise)
+        objective = jax.lax.cond(
+            step < config.cloning_steps,
+            lambda: policy.log_prob(batch.actions),
+            lambda: critic.apply(critic_params, batch.observations, actions).min(0),
+        )
+        loss = jnp.mean(alpha * log_prob - objective)
+        return loss, {"actor_loss": loss, "alpha": alpha}
+
+    def weight_loss(log_weight: core.Params, excess: jax.Array) -> core.Loss:
+        """Appendix F, the dual of (4): the weight rises while the gap exceeds ``target_gap``."""
+        return -_weight(log_weight) * excess, {"weight": _weight(log_weight)}
+
     def update(
         state: State, batch: views.Transitions, key: jax.Array, step: jax.Array
     ) -> tuple[State, core.Metrics]:
         key_actor, key_backup, key_here, key_next, key_uniform = jax.random.split(key, 5)
-        observations = state.normalizer(batch.observations)
-        next_observations = state.normalizer(batch.next_observations)
-        policy = actor.apply(state.actor.params, observations)
-        next_policy = actor.apply(state.actor.params, next_observations)
+        policy = actor.apply(state.actor.params, batch.observations)
+        next_policy = actor.apply(state.actor.params, batch.next_observations)
 
-        shape = (config.num_samples, *batch.actions.shape)
-        backup_shape = shape if config.max_backup else (1, *batch.actions.shape)
-        backup_actions, _ = _squash(next_policy, jax.random.normal(key_backup, backup_shape))
-        next_q = q_of_samples(state.target_critic, next_observations, backup_actions)
+        one, several = (1, *batch.actions.shape), (config.num_samples, *batch.actions.shape)
+        noise = jax.random.normal(key_backup, several if config.max_backup else one)
+        next_actions, _ = next_policy.push(noise)
+        next_q = q_of_samples(state.target_critic, batch.next_observations, next_actions)
         next_q = next_q.max(1).min(0)  # the best sample of each critic, then the lower critic
-        target = batch.rewards + config.discount * (1.0 - batch.terminations) * next_q
+        target = losses.bellman_target(batch.rewards, batch.terminations, next_q, config.discount)
 
-        here, here_density = _squash(policy, jax.random.normal(key_here, shape))
-        there, there_density = _squash(next_policy, jax.random.normal(key_next, shape))
-        uniform = jax.random.uniform(key_uniform, shape, minval=-1.0, maxval=1.0)
-        uniform_density = jnp.full(shape[:-1], log_uniform_density)
+        here, here_density = policy.push(jax.random.normal(key_here, several))
+        there, there_density = next_policy.push(jax.random.normal(key_next, several))
+        uniform = jax.random.uniform(key_uniform, several, minval=-1.0, maxval=1.0)
+        uniform_density = jnp.full(several[:-1], spec.action_dim * math.log(0.5))
         actions = jnp.concatenate([batch.actions[None], uniform, there, here])
-        densities = jnp.concatenate([uniform_density, there_density, here_density])
+        log_densities = jnp.concatenate([uniform_density, there_density, here_density])
 
-        weight = jnp.clip(jnp.exp(state.log_weight.params), 0.0, 1e6)
-
-        def critic_loss(
-            params: core.Params,
-            observations: jax.Array,
-            actions: jax.Array,
-            densities: jax.Array,
-            target: jax.Array,
-        ) -> tuple[jax.Array, core.Metrics]:
-            all_q = q_of_samples(params, observations, actions)
-            q, sampled_q = all_q[:, 0], all_q[:, 1:]
-            soft_maximum = jax.nn.logsumexp(sampled_q - densities[None], axis=1)
-            gaps = config.conservative_weight * jnp.mean(soft_maximum - q, axis=1)  # [C]
-            excess = gaps if config.target_gap is None else gaps - config.target_gap
-            bellman_error = losses.squared_error(q, target)
-            loss = bellman_error + jnp.sum(weight * excess)
-            metrics = {"critic_loss": loss, "bellman_error": bellman_error, "q": q.mean()}
-            return loss, metrics | {"conservative_gap": gaps.mean(), "excess": excess.mean()}
-
-        rows, axes = (observations, actions, densities, target), (0, 1, 1, 0)
-        new_critic, critic_metrics = core.gradient_step_in_pieces(
-            critic_loss, state.critic, tx, rows, axes, _ROWS_AT_A_TIME
+        new_critic, critic_metrics = core.descend_in_pieces(
+            partial(critic_loss, weight=_weight(state.log_weight.params)),
+            state.critic,
+            tx,
+            *(batch.observations, actions, log_densities, target),
+            in_axes=(0, 1, 1, 0),
         )
         excess = critic_metrics.pop("excess")
 
         noise = jax.random.normal(key_actor, batch.actions.shape)
-        _, log_prob = _squash(policy, noise)
-
-        def alpha_loss(log_alpha: core.Params) -> tuple[jax.Array, core.Metrics]:
-            loss = -log_alpha * jnp.mean(log_prob - spec.action_dim)
-            return loss, {"entropy": -log_prob.mean()}
-
-        new_log_alpha, alpha_metrics = core.gradient_step(alpha_loss, state.log_alpha, actor_tx)
+        _, log_prob = policy.push(noise)
+        new_log_alpha, alpha_metrics = core.descend(alpha_loss, state.log_alpha, actor_tx, log_prob)
         alpha = jnp.exp(new_log_alpha.params)
-
-        def actor_loss(params: core.Params) -> tuple[jax.Array, core.Metrics]:
-            new_policy = actor.apply(params, observations)
-            new_actions, new_log_prob = _squash(new_policy, noise)
-            objective = jax.lax.cond(
-                step < config.cloning_steps,
-                lambda: _log_prob(new_policy, batch.actions),
-                lambda: critic.apply(state.critic.params, observations, new_actions).min(0),
-            )
-            loss = jnp.mean(alpha * new_log_prob - objective)
-            return loss, {"actor_loss": loss, "alpha": alpha}
-
-        new_actor, actor_metrics = core.gradient_step(actor_loss, state.actor, actor_tx)
-
-        if config.target_gap is not None:
-
-            def weight_loss(log_weight: core.Params) -> tuple[jax.Array, core.Metrics]:
-                loss = -jnp.clip(jnp.exp(log_weight), 0.0, 1e6) * excess
-                return loss, {"weight": weight}
-
-            new_log_weight, weight_metrics = core.gradient_step(weight_loss, state.log_weight, tx)
+        new_actor, actor_metrics = core.descend(
+            actor_loss, state.actor, actor_tx, batch, noise, alpha, state.critic.params, step
+        )
+        metrics = critic_metrics | actor_metrics | alpha_metrics
+        if learns_weight:
+            new_log_weight, weight_metrics = core.descend(weight_loss, state.log_weight, tx, excess)
             state = state.replace(log_weight=new_log_weight)
-            critic_metrics |= weight_metrics
-
-        new_state = state.replace(
+            metrics |= weight_metrics
+        return state.replace(
             actor=new_actor,
             critic=new_critic,
             log_alpha=new_log_alpha,
             target_critic=optax.incremental_update(
                 new_critic.params, state.target_critic, config.polyak
             ),
-        )
-        return new_state, critic_metrics | actor_metrics | alpha_metrics
+        ), metrics
 
     def act(state: State, observation: jax.Array) -> jax.Array:
-        return jnp.tanh(actor.apply(state.actor.params, state.normalizer(observation)).mode())
+        return actor.apply(state.actor.params, observation).mode()
 
     phase = core.Phase(
         num_steps=config.num_steps,
@@ -220,30 +230,27 @@ def make(config: Config, spec: EnvSpec) -> core.Algorithm:
         sample=sampling.uniform(config.batch_size),
         update=update,
     )
-    return core.Algorithm(init, (phase,), *core.memoryless(act))
+    algorithm = core.Algorithm(init, (phase,), *core.memoryless(act))
+    return normalize.normalized(algorithm, enabled=config.normalize_observations)
 
 
-def _squash(policy: Any, noise: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Actions ``[..., B, A]`` of a Gaussian pushed through tanh, and their log density.
+def conservative_gap(q: jax.Array, sampled_q: jax.Array, log_densities: jax.Array) -> jax.Array:
+    """How far the soft maximum of Q over actions lies above Q of the data's actions.
+
+    The soft maximum is the log-sum-exp of importance-sampled Q (appendix F), short of the number
+    of samples, which the authors do not divide by either.
 
     Args:
-        policy: the Gaussian before the tanh, over ``[B, A]``.
-        noise: ``[..., B, A]`` standard normal.
+        q: ``[C, B]`` of the data's actions.
+        sampled_q: ``[C, M, B]`` of samples.
+        log_densities: ``[M, B]`` of the samples.
+
+    Returns:
+        ``[C]`` the mean over rows.
     """
-    chex.assert_equal_shape_suffix([policy.loc, noise], 2)
-    extra = (1,) * (noise.ndim - 2)
-    loc, scale = (x.reshape(extra + x.shape) for x in (policy.loc, policy.scale_diag))
-    raw = loc + scale * noise
-    density = -0.5 * noise**2 - jnp.log(scale) - 0.5 * jnp.log(2.0 * jnp.pi)
-    return jnp.tanh(raw), jnp.sum(density - _log_slope(raw), axis=-1)
+    soft_maximum = jax.nn.logsumexp(sampled_q - log_densities[None], axis=1)
+    return jnp.mean(soft_maximum - q, axis=1)
 
 
-def _log_prob(policy: Any, actions: jax.Array) -> jax.Array:
-    """Log density ``[B]`` of ``actions`` ``[B, A]`` under the Gaussian pushed through tanh."""
-    raw = jnp.arctanh(jnp.clip(actions, -1.0 + 1e-6, 1.0 - 1e-6))
-    return policy.log_prob(raw) - jnp.sum(_log_slope(raw), axis=-1)
-
-
-def _log_slope(raw: jax.Array) -> jax.Array:
-    """log(1 - tanh(raw)^2) in the form that does not underflow."""
-    return 2.0 * (jnp.log(2.0) - raw - jax.nn.softplus(-2.0 * raw))
+def _weight(log_weight: jax.Array) -> jax.Array:
+    return jnp.clip(jnp.exp(log_weight), 0.0, 1e6)

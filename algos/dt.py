@@ -23,7 +23,7 @@ import jax.numpy as jnp
 import optax
 from flax import struct
 
-from algos import core, networks, sampling, views
+from algos import core, networks, normalize, sampling, views
 from envs.environment import EnvSpec
 
 
@@ -75,19 +75,12 @@ CONFIGS = {
 }
 
 
-class State(struct.PyTreeNode):
-    """Everything that training changes or acting needs."""
-
-    actor: core.Trainable
-    normalizer: core.Normalizer
-
-
 class Memory(struct.PyTreeNode):
     """The last K steps of an episode, the newest at the end.
 
     Attributes:
         returns_to_go: ``[K]`` scaled.
-        observations: ``[K, O]`` normalized.
+        observations: ``[K, O]``.
         actions: ``[K, A]``.
         step: ``[]`` int32, steps taken so far.
     """
@@ -110,32 +103,29 @@ def make(config: Config, spec: EnvSpec) -> core.Algorithm:
     )
     tx = optimizer(config)
 
-    def init(key: jax.Array, statistics: views.Statistics) -> State:
-        return State(
-            actor=core.Trainable.create(transformer.init(key), tx),
-            normalizer=core.Normalizer.create(statistics, enabled=True),
-        )
+    def init(key: jax.Array, statistics: views.Statistics) -> core.Trainable:
+        del statistics
+        return core.Trainable.create(transformer.init(key), tx)
 
-    def update(
-        state: State, batch: sampling.Windows, key: jax.Array, step: jax.Array
-    ) -> tuple[State, core.Metrics]:
-        del step
-        inputs = (
+    def actor_loss(params: core.Params, batch: sampling.Windows, key: jax.Array) -> core.Loss:
+        """The squared error of every action in the windows, averaged over rows and entries."""
+        actions = transformer.apply(
+            params,
             batch.returns_to_go / config.return_scale,
-            state.normalizer(batch.observations),
+            batch.observations,
             batch.actions,
             batch.timesteps,
             batch.mask,
+            key=key if config.dropout > 0.0 else None,
         )
-        dropout_key = key if config.dropout > 0.0 else None
+        loss = jnp.mean((actions - batch.actions) ** 2, where=batch.mask[..., None])
+        return loss, {"actor_loss": loss}
 
-        def loss_fn(params: core.Params) -> tuple[jax.Array, core.Metrics]:
-            errors = transformer.apply(params, *inputs, key=dropout_key) - batch.actions
-            loss = jnp.mean(errors**2, where=batch.mask[..., None])
-            return loss, {"actor_loss": loss}
-
-        trained, metrics = core.gradient_step(loss_fn, state.actor, tx)
-        return state.replace(actor=trained), metrics
+    def update(
+        state: core.Trainable, batch: sampling.Windows, key: jax.Array, step: jax.Array
+    ) -> tuple[core.Trainable, core.Metrics]:
+        del step
+        return core.descend(actor_loss, state, tx, batch, key)
 
     def reset(key: jax.Array, goal: jax.Array) -> Memory:
         del key, goal
@@ -148,16 +138,16 @@ def make(config: Config, spec: EnvSpec) -> core.Algorithm:
         )
 
     def act(
-        state: State, carry: Memory, observation: jax.Array, last_reward: jax.Array
+        state: core.Trainable, carry: Memory, observation: jax.Array, last_reward: jax.Array
     ) -> tuple[jax.Array, Memory]:
         return_to_go = carry.returns_to_go[-1] - last_reward / config.return_scale
         returns_to_go = _push(carry.returns_to_go, return_to_go)
-        observations = _push(carry.observations, state.normalizer(observation))
+        observations = _push(carry.observations, observation)
         # The newest action is not known yet, and no state looks at its own.
         actions = _push(carry.actions, jnp.zeros(spec.action_dim))
         timesteps = carry.step - config.context + 1 + jnp.arange(config.context)
         (action,) = transformer.apply(
-            state.actor.params,
+            state.params,
             returns_to_go,
             observations,
             actions,
@@ -178,7 +168,7 @@ def make(config: Config, spec: EnvSpec) -> core.Algorithm:
         sample=sampling.windows(config.batch_size, config.context),
         update=update,
     )
-    return core.Algorithm(init, (phase,), reset, act)
+    return normalize.normalized(core.Algorithm(init, (phase,), reset, act))
 
 
 def optimizer(config: Config) -> optax.GradientTransformation:

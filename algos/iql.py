@@ -14,11 +14,10 @@ from __future__ import annotations
 import dataclasses
 
 import jax
-import jax.numpy as jnp
 import optax
 from flax import struct
 
-from algos import core, losses, networks, sampling, views
+from algos import core, losses, networks, normalize, sampling, views
 from envs.environment import EnvSpec
 
 
@@ -62,25 +61,19 @@ class State(struct.PyTreeNode):
     critic: core.Trainable
     value: core.Trainable
     target_critic: core.Params
-    normalizer: core.Normalizer
 
 
 def make(config: Config, spec: EnvSpec) -> core.Algorithm:
     """Bind IQL to its settings and sizes."""
-    hidden_dims, observation_dim, action_dim = (
-        config.hidden_dims,
-        spec.observation_dim,
-        spec.action_dim,
-    )
-    actor = networks.gaussian_actor(hidden_dims, observation_dim, action_dim)
-    critic = networks.critic_ensemble(
-        hidden_dims, observation_dim, action_dim, layer_norm=config.layer_norm
-    )
-    value = networks.value(hidden_dims, observation_dim, layer_norm=config.layer_norm)
+    sizes = (config.hidden_dims, spec.observation_dim, spec.action_dim)
+    actor = networks.gaussian_actor(*sizes)
+    critic = networks.critic_ensemble(*sizes, layer_norm=config.layer_norm)
+    value = networks.value(*sizes[:2], layer_norm=config.layer_norm)
     tx = optax.adam(config.learning_rate)
     actor_tx = optax.adam(optax.cosine_decay_schedule(config.learning_rate, config.num_steps))
 
     def init(key: jax.Array, statistics: views.Statistics) -> State:
+        del statistics
         key_actor, key_critic, key_value = jax.random.split(key, 3)
         critic_params = critic.init(key_critic)
         return State(
@@ -88,58 +81,47 @@ def make(config: Config, spec: EnvSpec) -> core.Algorithm:
             critic=core.Trainable.create(critic_params, tx),
             value=core.Trainable.create(value.init(key_value), tx),
             target_critic=critic_params,
-            normalizer=core.Normalizer.create(statistics, config.normalize_observations),
         )
+
+    def value_loss(params: core.Params, batch: views.Transitions, q: jax.Array) -> core.Loss:
+        """(5): V goes to the expectile of the Q of the data's actions, ``q`` ``[B]``."""
+        v = value.apply(params, batch.observations)
+        loss = losses.expectile_loss(q - v, config.expectile)
+        return loss, {"value_loss": loss, "value": v.mean()}
+
+    def actor_loss(
+        params: core.Params, batch: views.Transitions, advantages: jax.Array
+    ) -> core.Loss:
+        """(7): cloning weighted by exp(beta A); ``advantages`` ``[B]``."""
+        log_prob = actor.apply(params, batch.observations).log_prob(batch.actions)
+        weights = losses.advantage_weights(
+            advantages, config.inverse_temperature, config.max_weight
+        )
+        loss = losses.cloning_loss(log_prob, weights)
+        return loss, {"actor_loss": loss, "advantage": advantages.mean()}
+
+    def critic_loss(params: core.Params, batch: views.Transitions, next_v: jax.Array) -> core.Loss:
+        """(6): the Bellman error, with V in place of a maximum over actions; ``next_v`` ``[B]``."""
+        q = critic.apply(params, batch.observations, batch.actions)
+        target = losses.bellman_target(batch.rewards, batch.terminations, next_v, config.discount)
+        loss = losses.squared_error(q, target)
+        return loss, {"critic_loss": loss, "q": q.mean()}
 
     def update(
         state: State, batch: views.Transitions, key: jax.Array, step: jax.Array
     ) -> tuple[State, core.Metrics]:
         del key, step
-        observations = state.normalizer(batch.observations)
-        next_observations = state.normalizer(batch.next_observations)
-        # Twice the same target: V regresses on it, and the actor's advantage starts from it.
-        q = critic.apply(state.target_critic, observations, batch.actions).min(0)
-
-        def value_loss(params: core.Params) -> tuple[jax.Array, core.Metrics]:
-            v = value.apply(params, observations)
-            loss = losses.expectile_loss(q - v, config.expectile)
-            return loss, {"value_loss": loss, "value": v.mean()}
-
-        new_value, value_metrics = core.gradient_step(value_loss, state.value, tx)
-
-        advantages = q - value.apply(new_value.params, observations)
-        weights = jnp.exp(config.inverse_temperature * advantages)
-        weights = jnp.minimum(weights, config.max_weight)
-
-        def actor_loss(params: core.Params) -> tuple[jax.Array, core.Metrics]:
-            log_prob = actor.apply(params, observations).log_prob(batch.actions)
-            loss = -jnp.mean(weights * log_prob)
-            return loss, {"actor_loss": loss, "advantage": advantages.mean()}
-
-        new_actor, actor_metrics = core.gradient_step(actor_loss, state.actor, actor_tx)
-
-        next_v = value.apply(new_value.params, next_observations)
-        target = batch.rewards + config.discount * (1.0 - batch.terminations) * next_v
-
-        def critic_loss(params: core.Params) -> tuple[jax.Array, core.Metrics]:
-            predictions = critic.apply(params, observations, batch.actions)
-            loss = losses.squared_error(predictions, target)
-            return loss, {"critic_loss": loss, "q": predictions.mean()}
-
-        new_critic, critic_metrics = core.gradient_step(critic_loss, state.critic, tx)
-
-        new_state = state.replace(
-            actor=new_actor,
-            critic=new_critic,
-            value=new_value,
-            target_critic=optax.incremental_update(
-                new_critic.params, state.target_critic, config.polyak
-            ),
-        )
-        return new_state, value_metrics | actor_metrics | critic_metrics
+        q = critic.apply(state.target_critic, batch.observations, batch.actions).min(0)
+        new_value, of_value = core.descend(value_loss, state.value, tx, batch, q)
+        advantages = q - value.apply(new_value.params, batch.observations)
+        new_actor, of_actor = core.descend(actor_loss, state.actor, actor_tx, batch, advantages)
+        next_v = value.apply(new_value.params, batch.next_observations)
+        new_critic, of_critic = core.descend(critic_loss, state.critic, tx, batch, next_v)
+        target = optax.incremental_update(new_critic.params, state.target_critic, config.polyak)
+        return State(new_actor, new_critic, new_value, target), of_value | of_actor | of_critic
 
     def act(state: State, observation: jax.Array) -> jax.Array:
-        return actor.apply(state.actor.params, state.normalizer(observation)).mode()
+        return actor.apply(state.actor.params, observation).mode()
 
     phase = core.Phase(
         num_steps=config.num_steps,
@@ -147,4 +129,5 @@ def make(config: Config, spec: EnvSpec) -> core.Algorithm:
         sample=sampling.uniform(config.batch_size),
         update=update,
     )
-    return core.Algorithm(init, (phase,), *core.memoryless(act))
+    algorithm = core.Algorithm(init, (phase,), *core.memoryless(act))
+    return normalize.normalized(algorithm, enabled=config.normalize_observations)

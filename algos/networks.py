@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
+import chex
 import distrax
 import jax
 import jax.numpy as jnp
@@ -27,6 +28,44 @@ class Network(NamedTuple):
 
     init: Callable[[jax.Array], Params]
     apply: Callable[..., Any]
+
+
+class SquashedGaussian(NamedTuple):
+    """A Gaussian that tanh pushes into actions within (-1, 1).
+
+    Attributes:
+        gaussian: over ``[..., A]``, before the tanh.
+    """
+
+    gaussian: distrax.MultivariateNormalDiag
+
+    def mode(self) -> jax.Array:
+        """``[..., A]`` the tanh of the Gaussian's mean."""
+        return jnp.tanh(self.gaussian.mode())
+
+    def push(self, noise: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """Standard normal ``noise`` ``[M..., ..., A]`` as actions, with their log density.
+
+        Returns:
+            actions ``[M..., ..., A]``, through which gradients flow, and ``[M..., ...]``.
+        """
+        loc, scale = self.gaussian.loc, self.gaussian.scale_diag
+        chex.assert_equal_shape_suffix([loc, noise], loc.ndim)
+        extra = (1,) * (noise.ndim - loc.ndim)
+        loc, scale = loc.reshape(extra + loc.shape), scale.reshape(extra + scale.shape)
+        raw = loc + scale * noise
+        density = -0.5 * noise**2 - jnp.log(scale) - 0.5 * jnp.log(2.0 * jnp.pi)
+        return jnp.tanh(raw), jnp.sum(density - _log_slope(raw), axis=-1)
+
+    def log_prob(self, actions: jax.Array) -> jax.Array:
+        """``[...]`` log density of ``actions`` ``[..., A]``, which are kept 1e-6 within bounds."""
+        raw = jnp.arctanh(jnp.clip(actions, -1.0 + 1e-6, 1.0 - 1e-6))
+        return self.gaussian.log_prob(raw) - jnp.sum(_log_slope(raw), axis=-1)
+
+
+def _log_slope(raw: jax.Array) -> jax.Array:
+    """log(1 - tanh(raw)^2) in the form that does not underflow."""
+    return 2.0 * (jnp.log(2.0) - raw - jax.nn.softplus(-2.0 * raw))
 
 
 class _Mlp(nn.Module):
@@ -83,16 +122,16 @@ class _VaryingGaussianActor(nn.Module):
         return distrax.MultivariateNormalDiag(mean, jnp.exp(2.5 * (squashed - 1.0)))
 
 
-class _UnsquashedActor(nn.Module):
+class _SquashedActor(nn.Module):
     hidden_dims: Sequence[int]
     action_dim: int
 
     @nn.compact
-    def __call__(self, observations: jax.Array) -> distrax.MultivariateNormalDiag:
+    def __call__(self, observations: jax.Array) -> SquashedGaussian:
         outputs = _Mlp(self.hidden_dims, 2 * self.action_dim, output_gain=1e-3)(observations)
         mean, log_std = jnp.split(outputs, 2, axis=-1)
         std = jnp.exp(jnp.clip(log_std, -5.0, 2.0))
-        return distrax.MultivariateNormalDiag(jnp.clip(mean, -9.0, 9.0), std)
+        return SquashedGaussian(distrax.MultivariateNormalDiag(jnp.clip(mean, -9.0, 9.0), std))
 
 
 class _Value(nn.Module):
@@ -207,12 +246,12 @@ def varying_gaussian_actor(
     return _network(_VaryingGaussianActor(tuple(hidden_dims), action_dim), observation_dim)
 
 
-def unsquashed_actor(hidden_dims: Sequence[int], observation_dim: int, action_dim: int) -> Network:
-    """Observations ``[..., O]`` -> the Gaussian that tanh turns into a distribution of actions.
+def squashed_actor(hidden_dims: Sequence[int], observation_dim: int, action_dim: int) -> Network:
+    """Observations ``[..., O]`` -> a `SquashedGaussian`.
 
     Source: aviralkumar2907/CQL@d67dbe9 ``d4rl/rlkit/torch/sac/policies.py``.
     """
-    return _network(_UnsquashedActor(tuple(hidden_dims), action_dim), observation_dim)
+    return _network(_SquashedActor(tuple(hidden_dims), action_dim), observation_dim)
 
 
 def value(hidden_dims: Sequence[int], observation_dim: int, *, layer_norm: bool = False) -> Network:

@@ -23,7 +23,7 @@ import jax.numpy as jnp
 import optax
 from flax import struct
 
-from algos import core, losses, networks, sampling, views
+from algos import core, losses, networks, normalize, sampling, views
 from envs.environment import EnvSpec
 
 IMPROVEMENTS = ("exp_weight", "reverse_kl", "easy_bcq")
@@ -88,7 +88,6 @@ class State(struct.PyTreeNode):
     actor: core.Trainable
     critic: core.Trainable
     target_critic: core.Params
-    normalizer: core.Normalizer
 
 
 def make(config: Config, spec: EnvSpec) -> core.Algorithm:
@@ -99,6 +98,7 @@ def make(config: Config, spec: EnvSpec) -> core.Algorithm:
     tx = optax.adam(config.learning_rate)
 
     def init(key: jax.Array, statistics: views.Statistics) -> State:
+        del statistics
         key_actor, key_critic = jax.random.split(key)
         actor_params, critic_params = actor.init(key_actor), critic.init(key_critic)
         return State(
@@ -106,7 +106,6 @@ def make(config: Config, spec: EnvSpec) -> core.Algorithm:
             actor=core.Trainable.create(actor_params, tx),
             critic=core.Trainable.create(critic_params, tx),
             target_critic=critic_params,
-            normalizer=core.Normalizer.create(statistics, config.normalize_observations),
         )
 
     def q_of_samples(params: core.Params, observations: jax.Array, actions: jax.Array) -> jax.Array:
@@ -114,37 +113,58 @@ def make(config: Config, spec: EnvSpec) -> core.Algorithm:
         repeated = jnp.broadcast_to(observations, (len(actions), *observations.shape))
         return critic.apply(params, repeated, actions)[0]
 
+    def behaviour_loss(params: core.Params, batch: views.Demonstrations) -> core.Loss:
+        """The likelihood of the data's actions."""
+        loss = losses.cloning_loss(actor.apply(params, batch.observations).log_prob(batch.actions))
+        return loss, {"behaviour_loss": loss}
+
+    def critic_loss(params: core.Params, batch: views.Sarsa, next_q: jax.Array) -> core.Loss:
+        """The Bellman error of SARSA; ``next_q`` ``[B]`` is Q of the next action in the data."""
+        q = critic.apply(params, batch.observations, batch.actions)
+        target = losses.bellman_target(batch.rewards, batch.terminations, next_q, config.discount)
+        loss = losses.squared_error(q, target)
+        return loss, {"critic_loss": loss, "q": q.mean()}
+
+    def weighted_loss(
+        params: core.Params, batch: views.Demonstrations, advantages: jax.Array
+    ) -> core.Loss:
+        """Exponentially weighted imitation: cloning by exp(beta A); ``advantages`` ``[B]``."""
+        log_prob = actor.apply(params, batch.observations).log_prob(batch.actions)
+        weights = losses.advantage_weights(
+            advantages, config.inverse_temperature, config.max_weight
+        )
+        loss = losses.cloning_loss(log_prob, weights)
+        return loss, {"actor_loss": loss, "advantage": advantages.mean()}
+
+    def divergence_loss(
+        params: core.Params, batch: views.Demonstrations, state: State, key: jax.Array
+    ) -> core.Loss:
+        """Reverse KL: ``alpha KL(pi || behaviour) - Q``, both of actions that ``pi`` draws."""
+        key_q, key_divergence = jax.random.split(key)
+        behaviour = actor.apply(state.behaviour.params, batch.observations)
+        policy = actor.apply(params, batch.observations)
+        q = critic.apply(state.critic.params, batch.observations, policy.sample(seed=key_q))[0]
+        sampled = policy.sample(seed=key_divergence, sample_shape=(config.num_samples,))
+        log_ratio = lambda actions: policy.log_prob(actions) - behaviour.log_prob(actions)
+        divergence = jax.vmap(log_ratio)(sampled).mean(0)
+        loss = jnp.mean(config.kl_weight * divergence - q)
+        return loss, {"actor_loss": loss, "divergence": divergence.mean()}
+
     def fit_behaviour(
         state: State, batch: views.Demonstrations, key: jax.Array, step: jax.Array
     ) -> tuple[State, core.Metrics]:
         del key, step
-        observations = state.normalizer(batch.observations)
-
-        def loss_fn(params: core.Params) -> tuple[jax.Array, core.Metrics]:
-            loss = -actor.apply(params, observations).log_prob(batch.actions).mean()
-            return loss, {"behaviour_loss": loss}
-
-        behaviour, metrics = core.gradient_step(loss_fn, state.behaviour, tx)
+        behaviour, metrics = core.descend(behaviour_loss, state.behaviour, tx, batch)
         # The improvement starts from here, with an optimizer of its own.
-        return state.replace(
-            behaviour=behaviour, actor=state.actor.replace(params=behaviour.params)
-        ), metrics
+        actor = state.actor.replace(params=behaviour.params)
+        return state.replace(behaviour=behaviour, actor=actor), metrics
 
     def evaluate_behaviour(
         state: State, batch: views.Sarsa, key: jax.Array, step: jax.Array
     ) -> tuple[State, core.Metrics]:
         del key
-        observations = state.normalizer(batch.observations)
-        next_observations = state.normalizer(batch.next_observations)
-        next_q = critic.apply(state.target_critic, next_observations, batch.next_actions)[0]
-        target = batch.rewards + config.discount * (1.0 - batch.terminations) * next_q
-
-        def loss_fn(params: core.Params) -> tuple[jax.Array, core.Metrics]:
-            predictions = critic.apply(params, observations, batch.actions)
-            loss = losses.squared_error(predictions, target)
-            return loss, {"critic_loss": loss, "q": predictions.mean()}
-
-        new_critic, metrics = core.gradient_step(loss_fn, state.critic, tx)
+        next_q = critic.apply(state.target_critic, batch.next_observations, batch.next_actions)[0]
+        new_critic, metrics = core.descend(critic_loss, state.critic, tx, batch, next_q)
         due = (step + 1) % config.target_delay == 0
         moved = optax.incremental_update(
             new_critic.params, state.target_critic, jnp.where(due, config.polyak, 0.0)
@@ -155,44 +175,22 @@ def make(config: Config, spec: EnvSpec) -> core.Algorithm:
         state: State, batch: views.Demonstrations, key: jax.Array, step: jax.Array
     ) -> tuple[State, core.Metrics]:
         del step
-        observations = state.normalizer(batch.observations)
-        behaviour = actor.apply(state.behaviour.params, observations)
+        behaviour = actor.apply(state.behaviour.params, batch.observations)
         sampled = behaviour.sample(seed=key, sample_shape=(config.num_samples,))
-        value = q_of_samples(state.critic.params, observations, sampled).mean(0)
-        q = critic.apply(state.critic.params, observations, batch.actions)[0]
-        weights = jnp.exp(config.inverse_temperature * (q - value))
-        weights = jnp.minimum(weights, config.max_weight)
-
-        def loss_fn(params: core.Params) -> tuple[jax.Array, core.Metrics]:
-            log_prob = actor.apply(params, observations).log_prob(batch.actions)
-            loss = -jnp.mean(weights * log_prob)
-            return loss, {"actor_loss": loss, "advantage": (q - value).mean()}
-
-        new_actor, metrics = core.gradient_step(loss_fn, state.actor, tx)
+        value = q_of_samples(state.critic.params, batch.observations, sampled).mean(0)
+        q = critic.apply(state.critic.params, batch.observations, batch.actions)[0]
+        new_actor, metrics = core.descend(weighted_loss, state.actor, tx, batch, q - value)
         return state.replace(actor=new_actor), metrics
 
     def improve_by_divergence(
         state: State, batch: views.Demonstrations, key: jax.Array, step: jax.Array
     ) -> tuple[State, core.Metrics]:
         del step
-        key_q, key_divergence = jax.random.split(key)
-        observations = state.normalizer(batch.observations)
-        behaviour = actor.apply(state.behaviour.params, observations)
-
-        def loss_fn(params: core.Params) -> tuple[jax.Array, core.Metrics]:
-            policy = actor.apply(params, observations)
-            q = critic.apply(state.critic.params, observations, policy.sample(seed=key_q))[0]
-            sampled = policy.sample(seed=key_divergence, sample_shape=(config.num_samples,))
-            log_ratio = lambda actions: policy.log_prob(actions) - behaviour.log_prob(actions)
-            divergence = jax.vmap(log_ratio)(sampled).mean(0)
-            loss = jnp.mean(config.kl_weight * divergence - q)
-            return loss, {"actor_loss": loss, "divergence": divergence.mean()}
-
-        new_actor, metrics = core.gradient_step(loss_fn, state.actor, tx)
+        new_actor, metrics = core.descend(divergence_loss, state.actor, tx, batch, state, key)
         return state.replace(actor=new_actor), metrics
 
     def act(state: State, observation: jax.Array) -> jax.Array:
-        return actor.apply(state.actor.params, state.normalizer(observation)).mode()
+        return actor.apply(state.actor.params, observation).mode()
 
     def reset_sampler(key: jax.Array, goal: jax.Array) -> core.Carry:
         del goal
@@ -201,9 +199,10 @@ def make(config: Config, spec: EnvSpec) -> core.Algorithm:
     def act_by_choice(
         state: State, carry: core.Carry, observation: jax.Array, last_reward: jax.Array
     ) -> tuple[jax.Array, core.Carry]:
+        """Easy BCQ: the best in Q of the actions that the behaviour model draws."""
         del last_reward
         key, carry = jax.random.split(carry)
-        observations = state.normalizer(observation)[None]
+        observations = observation[None]
         behaviour = actor.apply(state.behaviour.params, observations)
         sampled = behaviour.sample(seed=key, sample_shape=(config.num_samples,))
         sampled = jnp.clip(sampled, -1.0, 1.0)
@@ -219,7 +218,9 @@ def make(config: Config, spec: EnvSpec) -> core.Algorithm:
         core.Phase(config.sarsa_steps, sarsa, sample, evaluate_behaviour),
     )
     if config.improvement == "easy_bcq":
-        return core.Algorithm(init, phases, reset_sampler, act_by_choice)
-    improve = {"exp_weight": improve_by_weights, "reverse_kl": improve_by_divergence}
-    phases += (core.Phase(improvement_steps, rows, sample, improve[config.improvement]),)
-    return core.Algorithm(init, phases, *core.memoryless(act))
+        algorithm = core.Algorithm(init, phases, reset_sampler, act_by_choice)
+    else:
+        improve = {"exp_weight": improve_by_weights, "reverse_kl": improve_by_divergence}
+        phases += (core.Phase(improvement_steps, rows, sample, improve[config.improvement]),)
+        algorithm = core.Algorithm(init, phases, *core.memoryless(act))
+    return normalize.normalized(algorithm, enabled=config.normalize_observations)

@@ -1,55 +1,15 @@
-"""The columns of Table 1 and their variants, one line each."""
+"""The columns of Table 1 and their variants, one line each, and those from outside."""
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Mapping
 from pathlib import Path
-from types import ModuleType
-from typing import Any
 
-from algos import bc, core, cql, dt, iql, onestep, rvs, td3_bc
-from envs.environment import EnvSpec
+from algos import bc, cql, dt, iql, onestep, outside, rvs, td3_bc
+from algos.entry import Entry
+from envs.errors import InputError
 from envs.tasks import look_up
-
-
-@dataclasses.dataclass(frozen=True)
-class Entry:
-    """One column.
-
-    Attributes:
-        method: the method's file, which offers ``Config``, ``CONFIGS`` and ``make``.
-        title: what the table calls it.
-        style: ``imitation`` or ``offline RL``, the post's two sides.
-        paper: where it comes from.
-        told: what the policy is told at evaluation, beside observations and rewards.
-        changes: settings that make a variant, in place of the method's.
-        mazes: further ones in antmaze and pointmaze.
-    """
-
-    method: ModuleType
-    title: str
-    style: str
-    paper: str
-    told: str = "nothing"
-    changes: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    mazes: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-
-    @property
-    def make(self) -> Callable[[Any, EnvSpec], core.Algorithm]:
-        """(config, spec) -> Algorithm."""
-        return self.method.make
-
-    @property
-    def source(self) -> Path:
-        """The method's file."""
-        return Path(str(self.method.__file__))
-
-    def changes_in(self, family: str) -> dict[str, Any]:
-        """The settings that make the variant in a task family; none of a method itself."""
-        mazes = self.mazes if family in ("antmaze", "pointmaze") else {}
-        return {**self.changes, **mazes}
-
 
 # In the post's order: imitation first.
 TABLE1 = {
@@ -101,7 +61,7 @@ VARIANTS = {
     ),
 }  # fmt: skip
 
-ALGORITHMS = TABLE1 | VARIANTS
+ALGORITHMS: dict[str, Entry] = TABLE1 | VARIANTS
 
 
 def get_algorithm(name: str) -> Entry:
@@ -111,3 +71,39 @@ def get_algorithm(name: str) -> Entry:
         InputError: no such algorithm; the nearest name is in the message.
     """
     return look_up("algorithm", name, ALGORITHMS)
+
+
+def add_file(path: Path) -> list[str]:
+    """Add the columns of a user's method file, here and in processes that this one starts.
+
+    Returns:
+        the columns' names.
+
+    Raises:
+        InputError: the file cannot be used, or a column has the name of another.
+    """
+    source = path.absolute()
+    if not (names := [name for name, entry in ALGORITHMS.items() if entry.source == source]):
+        names = _add(outside.load(path), f"methods file {path}")
+        others = filter(None, [os.environ.get(outside.FILES)])
+        os.environ[outside.FILES] = os.pathsep.join([*others, str(source)])
+    return names
+
+
+def _add(columns: Mapping[str, Entry], where: str) -> list[str]:
+    for name in columns:
+        if name in ALGORITHMS:
+            raise InputError(f"{where}: there is a column {name!r} already; choose another name")
+    ALGORITHMS.update(columns)
+    return list(columns)
+
+
+def _add_outside() -> None:
+    """Add what is installed, and what the process that started this one had."""
+    for columns in outside.installed():
+        _add(columns, "installed package")
+    for file in filter(None, os.environ.get(outside.FILES, "").split(os.pathsep)):
+        _add(outside.load(Path(file)), f"methods file {file}")
+
+
+_add_outside()

@@ -22,13 +22,14 @@ and its rows are uniform, so it is BC with RvS's networks.
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
 from flax import struct
 
-from algos import core, networks, sampling, views
+from algos import core, losses, networks, normalize, sampling, views
 from envs.dataset import Dataset
 from envs.environment import EnvSpec
 
@@ -68,17 +69,21 @@ CONFIGS = {
 
 
 class State(struct.PyTreeNode):
-    """Everything that training changes or acting needs."""
+    """Everything that training changes or acting needs.
+
+    Attributes:
+        scale: of the conditions.
+    """
 
     actor: core.Trainable
-    normalizer: core.Normalizer
+    scale: normalize.Normalizer
 
 
 def make(config: Config, spec: EnvSpec) -> core.Algorithm:
     """Bind RvS to its settings and sizes."""
-    told_goal = config.condition == "goal"
-    relabels = told_goal and spec.goal_dim > 0
-    condition_dim = spec.goal_dim if told_goal else 1
+    to_goal = config.condition == "goal"
+    relabels = to_goal and spec.goal_dim > 0
+    condition_dim = spec.goal_dim if to_goal else 1
     low, high = (total / spec.max_episode_steps for total in spec.reference_returns)
     target_return = low + config.target_fraction * (high - low)
     actor = networks.gaussian_actor(
@@ -87,43 +92,46 @@ def make(config: Config, spec: EnvSpec) -> core.Algorithm:
     tx = optax.adam(config.learning_rate)
 
     def init(key: jax.Array, statistics: views.Statistics) -> State:
-        return State(
-            actor=core.Trainable.create(actor.init(key), tx),
-            normalizer=core.Normalizer.create(statistics, config.normalize_inputs),
+        if not config.normalize_inputs:
+            scale = normalize.Normalizer(jnp.zeros(condition_dim), jnp.ones(condition_dim))
+        elif to_goal:  # a goal is the first entries of an observation
+            first = (leaf[: spec.goal_dim] for leaf in statistics)
+            scale = normalize.Normalizer.create(views.Statistics(*first))
+        else:
+            scale = normalize.Normalizer(jnp.full(1, low), jnp.full(1, high - low))
+        return State(actor=core.Trainable.create(actor.init(key), tx), scale=scale)
+
+    def policy(
+        params: core.Params, state: State, observations: jax.Array, conditions: jax.Array
+    ) -> Any:
+        """The distribution of actions at ``observations`` ``[..., O]`` for what is wanted."""
+        inputs = jnp.concatenate([observations, state.scale(conditions)], axis=-1)
+        return actor.apply(params, inputs)
+
+    def actor_loss(params: core.Params, state: State, batch: views.Outcomes) -> core.Loss:
+        """Algorithm 1: the likelihood of the data's actions, given what came of them."""
+        log_prob = policy(params, state, batch.observations, batch.conditions).log_prob(
+            batch.actions
         )
-
-    def scale(conditions: jax.Array, normalizer: core.Normalizer) -> jax.Array:
-        if told_goal:  # a goal is the first entries of an observation
-            scale_goals = jax.tree.map(lambda x: x[: spec.goal_dim], normalizer)
-            return scale_goals(conditions)
-        return (conditions - low) / (high - low) if config.normalize_inputs else conditions
-
-    def inputs(state: State, observations: jax.Array, conditions: jax.Array) -> jax.Array:
-        parts = state.normalizer(observations), scale(conditions, state.normalizer)
-        return jnp.concatenate(parts, axis=-1)
+        loss = losses.cloning_loss(log_prob)
+        return loss, {"actor_loss": loss}
 
     def update(
         state: State, batch: views.Outcomes, key: jax.Array, step: jax.Array
     ) -> tuple[State, core.Metrics]:
         del key, step
-        told = inputs(state, batch.observations, batch.conditions)
-
-        def loss_fn(params: core.Params) -> tuple[jax.Array, core.Metrics]:
-            loss = -jnp.mean(actor.apply(params, told).log_prob(batch.actions))
-            return loss, {"actor_loss": loss}
-
-        trained, metrics = core.gradient_step(loss_fn, state.actor, tx)
-        return state.replace(actor=trained), metrics
+        new_actor, metrics = core.descend(actor_loss, state.actor, tx, state, batch)
+        return state.replace(actor=new_actor), metrics
 
     def reset(key: jax.Array, goal: jax.Array) -> core.Carry:
         del key
-        return goal if told_goal else jnp.full(1, target_return, jnp.float32)
+        return goal if to_goal else jnp.full(1, target_return, jnp.float32)
 
     def act(
         state: State, carry: core.Carry, observation: jax.Array, last_reward: jax.Array
     ) -> tuple[jax.Array, core.Carry]:
         del last_reward
-        mean = actor.apply(state.actor.params, inputs(state, observation, carry)).mode()
+        mean = policy(state.actor.params, state, observation, carry).mode()
         return jnp.clip(mean, -1.0, 1.0), carry
 
     def view(dataset: Dataset) -> views.Paths | views.Outcomes:
@@ -139,4 +147,5 @@ def make(config: Config, spec: EnvSpec) -> core.Algorithm:
         sample=sample(config.batch_size),
         update=update,
     )
-    return core.Algorithm(init, (phase,), reset, act)
+    algorithm = core.Algorithm(init, (phase,), reset, act)
+    return normalize.normalized(algorithm, enabled=config.normalize_inputs)

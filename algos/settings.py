@@ -7,29 +7,13 @@ narrower networks than published. Scores in the comments are normalized ones, on
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Any, NamedTuple
 
 from algos import core, cql, dt, iql, onestep, rvs, td3_bc
 from algos.registry import get_algorithm
-
-
-@dataclasses.dataclass(frozen=True)
-class Size:
-    """How much a method is to learn; None keeps the published number.
-
-    Attributes:
-        num_steps: gradient steps.
-        batch_size: rows per step.
-        hidden_dims: widths of all hidden layers.
-    """
-
-    num_steps: int | None = None
-    batch_size: int | None = None
-    hidden_dims: tuple[int, ...] | None = None
-
+from envs.family import Size
 
 PUBLISHED = Size()
 
@@ -48,23 +32,26 @@ Settings = Mapping[str, Any | Callable[[Any, Run], Any]]
 EVERYWHERE = "everywhere"  # in place of a family; settings of the family itself win
 PROFILE = "profile"  # the origin of a size
 
-# Values of pointmaze. A discount of 0.97 looks 33 steps ahead, and the way to a goal takes 50 to
-# 70. A few thousand updates then carry values from end to end, and large steps of targets and
-# networks let few of these updates wait for the target.
-POINTMAZE = {
-    "discount": 0.97,
-    "polyak": 0.05,
-    "learning_rate": 2e-3,
-    "reward_transform": "minus_one",
+# By family, at the published size too: settings of every method that learns values.
+VALUES: dict[str, Settings] = {
+    # A discount of 0.97 looks 33 steps ahead, and the way to a goal takes 50 to 70. A few thousand
+    # updates then carry values from end to end, and large steps of targets and networks let few of
+    # these updates wait for the target.
+    "pointmaze": {
+        "discount": 0.97,
+        "polyak": 0.05,
+        "learning_rate": 2e-3,
+        "reward_transform": "minus_one",
+    },
 }
 
-# By method and family, at the published size too.
+# By method and family, beside `VALUES`.
 UNPUBLISHED: dict[ModuleType, dict[str, Settings]] = {
     onestep: {
         # The paper does not run antmaze. Rewards and temperature are IQL's there.
         "antmaze": {"inverse_temperature": 10.0, "reward_transform": "minus_one"},
         # The temperature is IQL's.
-        "pointmaze": POINTMAZE | {"inverse_temperature": 50.0},
+        "pointmaze": {"inverse_temperature": 50.0},
     },
     # A success returns 1, as in antmaze.
     dt: {"pointmaze": {"return_scale": 1.0}},
@@ -74,12 +61,12 @@ UNPUBLISHED: dict[ModuleType, dict[str, Settings]] = {
     rvs: {"pointmaze": {"num_steps": 20_000, "target_fraction": 7.5}},
     # `SMALL` makes this weight of Q a 10 in profiles quick and cpu. Quick's medium and large mazes,
     # seeds 10 to 12, score 64 at a weight of 5, 61 at 10 and 35 at 20.
-    td3_bc: {"pointmaze": POINTMAZE | {"q_weight": 25.0}},
+    td3_bc: {"pointmaze": {"q_weight": 25.0}},
     # Values are small in pointmaze, so that a small pressure on them is enough.
-    cql: {"pointmaze": POINTMAZE | {"conservative_weight": 0.5}},
+    cql: {"pointmaze": {"conservative_weight": 0.5}},
     # `SMALL` makes this temperature a 20 in profiles quick and cpu, which is twice the one that is
     # published for antmaze.
-    iql: {"pointmaze": POINTMAZE | {"expectile": 0.9, "inverse_temperature": 50.0}},
+    iql: {"pointmaze": {"expectile": 0.9, "inverse_temperature": 50.0}},
 }
 
 # A run of this many steps may follow its critics as far as published. In a shorter one the critics
@@ -254,8 +241,9 @@ def resolve(
 ) -> Resolved:
     """The settings of a column, of which later ones win over earlier ones.
 
-    1. ``CONFIGS`` of the method's file for the task or else for the family, or else ``Config()``.
-    2. `UNPUBLISHED`.
+    1. ``Config()`` of the method's file.
+    2. Its ``CONFIGS`` for the task or else for the family; where it has none, `VALUES` and
+       `UNPUBLISHED`.
     3. The changes that make the column a variant, in ``algos/registry.py``.
     4. The size.
     5. `EVERY_METHOD` and `SMALL`, where the size is not the published one.
@@ -270,7 +258,7 @@ def resolve(
         InputError: there is no such algorithm, or the method refuses a setting.
     """
     entry = get_algorithm(algorithm)
-    method, file = entry.method, "/".join(entry.source.parts[-2:])
+    method, file = entry.method, entry.file
     values: dict[str, Any] = {}
     origins: dict[str, str] = {}
 
@@ -283,20 +271,28 @@ def resolve(
     key = task if task in method.CONFIGS else family
     if key in method.CONFIGS:
         put(vars(method.CONFIGS[key]), f"published for {key}, {file}")
-    put(UNPUBLISHED.get(method, {}).get(family, {}), f"{family}, algos/settings.py")
+    else:
+        of_values = VALUES if issubclass(method.Config, core.ValueConfig) else {}
+        for table in (of_values, UNPUBLISHED.get(method, {})):
+            put(table.get(family, {}), f"{family}, algos/settings.py")
     put(entry.changes_in(family), f"variant {algorithm}")
     published = method.Config(**values)
     sizes = {f: x for f in Run._fields if (x := getattr(size, f)) not in (None, values[f])}
     if sizes:
         put(sizes, PROFILE)
         run = Run(**{field: values[field] for field in Run._fields})
-        put(_small(method, family, published, run), "small runs, algos/settings.py")
+        own = _in_family(getattr(method, "SMALL", SMALL.get(method, {})), family)
+        shared = _in_family(EVERY_METHOD, family)
+        shared = {f: rule for f, rule in shared.items() if f in values and f not in own}
+        put(_applied(shared, published, run), "small runs, algos/settings.py")
+        where = file if hasattr(method, "SMALL") else "algos/settings.py"
+        put(_applied(own, published, run), f"small runs, {where}")
     return Resolved(method.Config(**values), origins)
 
 
-def _small(method: ModuleType, family: str, published: core.Config, run: Run) -> dict[str, Any]:
-    """What a method that `run` makes smaller than ``published`` needs beside its size."""
-    in_family = lambda settings: {**settings.get(EVERYWHERE, {}), **settings.get(family, {})}
-    shared = {f: rule for f, rule in in_family(EVERY_METHOD).items() if hasattr(published, f)}
-    rules = shared | in_family(SMALL.get(method, {}))
-    return {f: rule(published, run) if callable(rule) else rule for f, rule in rules.items()}
+def _in_family(table: Mapping[str, Settings], family: str) -> dict[str, Any]:
+    return {**table.get(EVERYWHERE, {}), **table.get(family, {})}
+
+
+def _applied(settings: Settings, published: core.Config, run: Run) -> dict[str, Any]:
+    return {f: rule(published, run) if callable(rule) else rule for f, rule in settings.items()}

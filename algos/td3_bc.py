@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import optax
 from flax import struct
 
-from algos import core, losses, networks, sampling, views
+from algos import core, losses, networks, normalize, sampling, views
 from envs.environment import EnvSpec
 
 
@@ -68,7 +68,6 @@ class State(struct.PyTreeNode):
     critic: core.Trainable
     target_actor: core.Params
     target_critic: core.Params
-    normalizer: core.Normalizer
     actor_metrics: core.Metrics
 
 
@@ -81,6 +80,7 @@ def make(config: Config, spec: EnvSpec) -> core.Algorithm:
     tx = optax.adam(config.learning_rate)
 
     def init(key: jax.Array, statistics: views.Statistics) -> State:
+        del statistics
         key_actor, key_critic = jax.random.split(key)
         actor_params, critic_params = actor.init(key_actor), critic.init(key_critic)
         return State(
@@ -88,58 +88,55 @@ def make(config: Config, spec: EnvSpec) -> core.Algorithm:
             critic=core.Trainable.create(critic_params, tx),
             target_actor=actor_params,
             target_critic=critic_params,
-            normalizer=core.Normalizer.create(statistics, config.normalize_observations),
             actor_metrics={"actor_loss": jnp.zeros(()), "cloning_error": jnp.zeros(())},
         )
+
+    def critic_loss(params: core.Params, batch: views.Transitions, next_q: jax.Array) -> core.Loss:
+        """The Bellman error of TD3 (arXiv:1802.09477, algorithm 1); ``next_q`` ``[B]``."""
+        q = critic.apply(params, batch.observations, batch.actions)
+        target = losses.bellman_target(batch.rewards, batch.terminations, next_q, config.discount)
+        loss = losses.squared_error(q, target)
+        return loss, {"critic_loss": loss, "q": q.mean()}
+
+    def actor_loss(
+        params: core.Params, batch: views.Transitions, critic_params: core.Params
+    ) -> core.Loss:
+        """(3) and (5): Q of the first critic, over its mean size, against the cloning error."""
+        actions = actor.apply(params, batch.observations)
+        first = jax.tree.map(lambda leaf: leaf[:1], critic_params)
+        q = first_critic.apply(first, batch.observations, actions)[0]
+        loss, cloning_error = climbing_loss(q, actions, batch.actions, config.q_weight)
+        return loss, {"actor_loss": loss, "cloning_error": cloning_error}
 
     def update(
         state: State, batch: views.Transitions, key: jax.Array, step: jax.Array
     ) -> tuple[State, core.Metrics]:
-        observations = state.normalizer(batch.observations)
-        next_observations = state.normalizer(batch.next_observations)
-
         noise = config.target_noise * jax.random.normal(key, batch.actions.shape)
         noise = jnp.clip(noise, -config.target_noise_clip, config.target_noise_clip)
-        next_actions = actor.apply(state.target_actor, next_observations) + noise
-        next_q = critic.apply(
-            state.target_critic, next_observations, jnp.clip(next_actions, -1.0, 1.0)
-        ).min(0)
-        target = batch.rewards + config.discount * (1.0 - batch.terminations) * next_q
-
-        def critic_loss(params: core.Params) -> tuple[jax.Array, core.Metrics]:
-            predictions = critic.apply(params, observations, batch.actions)
-            loss = losses.squared_error(predictions, target)
-            return loss, {"critic_loss": loss, "q": predictions.mean()}
-
-        new_critic, critic_metrics = core.gradient_step(critic_loss, state.critic, tx)
+        next_actions = actor.apply(state.target_actor, batch.next_observations) + noise
+        next_actions = jnp.clip(next_actions, -1.0, 1.0)
+        next_q = critic.apply(state.target_critic, batch.next_observations, next_actions).min(0)
+        new_critic, metrics = core.descend(critic_loss, state.critic, tx, batch, next_q)
         state = state.replace(critic=new_critic)
 
-        def actor_loss(params: core.Params) -> tuple[jax.Array, core.Metrics]:
-            actions = actor.apply(params, observations)
-            one = jax.tree.map(lambda leaf: leaf[:1], new_critic.params)
-            q = first_critic.apply(one, observations, actions)[0]
-            # A weight, not a term to be optimised: a larger Q must not lower it.
-            weight = config.q_weight / jax.lax.stop_gradient(jnp.abs(q).mean())
-            cloning_error = jnp.mean((actions - batch.actions) ** 2)
-            loss = cloning_error - weight * q.mean()
-            return loss, {"actor_loss": loss, "cloning_error": cloning_error}
-
         def update_actor(state: State) -> State:
-            new_actor, metrics = core.gradient_step(actor_loss, state.actor, tx)
+            new_actor, actor_metrics = core.descend(
+                actor_loss, state.actor, tx, batch, new_critic.params
+            )
             follow = lambda new, old: optax.incremental_update(new, old, config.polyak)
             return state.replace(
                 actor=new_actor,
                 target_actor=follow(new_actor.params, state.target_actor),
                 target_critic=follow(new_critic.params, state.target_critic),
-                actor_metrics=metrics,
+                actor_metrics=actor_metrics,
             )
 
         due = (step + 1) % config.actor_delay == 0
         state = jax.lax.cond(due, update_actor, lambda state: state, state)
-        return state, critic_metrics | state.actor_metrics
+        return state, metrics | state.actor_metrics
 
     def act(state: State, observation: jax.Array) -> jax.Array:
-        return actor.apply(state.actor.params, state.normalizer(observation))
+        return actor.apply(state.actor.params, observation)
 
     phase = core.Phase(
         num_steps=config.num_steps,
@@ -147,4 +144,25 @@ def make(config: Config, spec: EnvSpec) -> core.Algorithm:
         sample=sampling.uniform(config.batch_size),
         update=update,
     )
-    return core.Algorithm(init, (phase,), *core.memoryless(act))
+    algorithm = core.Algorithm(init, (phase,), *core.memoryless(act))
+    return normalize.normalized(algorithm, enabled=config.normalize_observations)
+
+
+def climbing_loss(
+    q: jax.Array, actions: jax.Array, data_actions: jax.Array, q_weight: float
+) -> tuple[jax.Array, jax.Array]:
+    """(3) and (5): ``mean (pi(s) - a)^2 - lambda mean Q``, where ``lambda = alpha / mean |Q|``.
+
+    Args:
+        q: ``[B]`` Q of the policy's actions.
+        actions: ``[B, A]`` the policy's.
+        data_actions: ``[B, A]``.
+        q_weight: alpha.
+
+    Returns:
+        ``[]`` the loss, and ``[]`` the cloning error in it.
+    """
+    # A weight, not a term to be optimised: a larger Q must not lower it.
+    weight = q_weight / jax.lax.stop_gradient(jnp.abs(q).mean())
+    cloning_error = jnp.mean((actions - data_actions) ** 2)
+    return cloning_error - weight * q.mean(), cloning_error

@@ -12,9 +12,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from envs.dataset import Dataset
+from envs.errors import InputError
 from envs.spaces import Array
 
 Leaf = Any  # numpy in a view, jax.Array in a batch
+
+RewardTransform = Callable[[Dataset], Array]  # rewards [N] to learn from
 
 
 class Statistics(NamedTuple):
@@ -124,9 +127,18 @@ def statistics(dataset: Dataset) -> Statistics:
     )
 
 
-def transitions(dataset: Dataset, reward_transform: str) -> Transitions:
-    """All rows, with rewards transformed by ``REWARD_TRANSFORMS[reward_transform]``."""
-    rewards = REWARD_TRANSFORMS[reward_transform](dataset)
+def transitions(dataset: Dataset, reward_transform: str | RewardTransform) -> Transitions:
+    """All rows, with rewards transformed by a function or by one of ``REWARD_TRANSFORMS``.
+
+    Raises:
+        InputError: the function does not give one reward for each row.
+    """
+    if isinstance(reward_transform, str):
+        reward_transform = REWARD_TRANSFORMS[reward_transform]
+    rewards = np.asarray(reward_transform(dataset))
+    if rewards.shape != dataset.rewards.shape:
+        made = f"{list(rewards.shape)} for {dataset.num_rows} rows"
+        raise InputError(f"a reward transform gives one reward for each row, got {made}")
     return Transitions(
         observations=dataset.observations,
         actions=dataset.actions,
@@ -136,7 +148,7 @@ def transitions(dataset: Dataset, reward_transform: str) -> Transitions:
     )
 
 
-def sarsa(dataset: Dataset, reward_transform: str) -> Sarsa:
+def sarsa(dataset: Dataset, reward_transform: str | RewardTransform) -> Sarsa:
     """Every row whose next action is in the data, or needs none.
 
     The last row of an episode has no next action. It stays, with zeros, where it terminates, for
@@ -247,7 +259,7 @@ def _plus_minus_five(dataset: Dataset) -> Array:
 # Source: ikostrikov/implicit_q_learning@09d7002 train_offline.py.
 # plus_minus_two: CQL on antmaze, aviralkumar2907/CQL@d67dbe9 d4rl/examples/cql_antmaze_new.py.
 # plus_minus_five: Young Geng's CQL on antmaze, young-geng/CQL issue 2; corl-team/CORL@eeeeef2.
-REWARD_TRANSFORMS: dict[str, Callable[[Dataset], Array]] = {
+REWARD_TRANSFORMS: dict[str, RewardTransform] = {
     "raw": _raw,
     "return_range": _return_range,
     "minus_one": _minus_one,

@@ -14,7 +14,19 @@ if foreign := shadows.find_foreign():
     sys.exit(2)
 
 from bench import devices, interrupt, terminal
-from bench.commands import audit, cell, compare, data, doctor, grid, report, table, train
+from bench.commands import (
+    audit,
+    cell,
+    check_method,
+    compare,
+    data,
+    doctor,
+    grid,
+    play,
+    report,
+    table,
+    train,
+)
 from bench.commands import list as listing
 from bench.commands.options import parse
 from bench.commands.showing import EXIT_FAILED, EXIT_USAGE
@@ -84,7 +96,7 @@ def _dispatch(arguments: list[str]) -> int:
     if rest[:1] in ([], ["-h"], ["--help"]):
         print(f"usage: rl-or-bc {f'{first} ' if group else ''}COMMAND [OPTIONS]\n")
         for name, command in (group or COMMANDS).items():
-            print(f"  {name:<10} {(command.arguments.__doc__ or '').splitlines()[0]}")
+            print(f"  {name:<12} {(command.arguments.__doc__ or '').splitlines()[0]}")
         print("\nrl-or-bc COMMAND --help lists a command's options.")
         print("rl-or-bc --version prints the version.")
         return 0 if rest else EXIT_USAGE
@@ -112,8 +124,10 @@ COMMANDS = {
     "train": Command(train.Arguments, train.run),
     "cell": Command(cell.Arguments, cell.run),
     "grid": Command(grid.Arguments, grid.run),
+    "play": Command(play.Arguments, play.run),
     "table": Command(table.Arguments, table.run),
     "compare": Command(compare.Arguments, compare.run),
     "report": Command(report.Arguments, report.run),
+    "check-method": Command(check_method.Arguments, check_method.run),
     "doctor": Command(doctor.Arguments, doctor.run),
 }

@@ -19,7 +19,6 @@ from bench.launch.launcher import Launcher
 from bench.report import artifacts, formats, stats
 from bench.run import cell as cells
 from bench.run.plan import Cell, folder_of
-from bench.run.provenance import code_digest
 from envs import files
 from envs.errors import InputError
 from envs.tasks import TASKS, Task
@@ -34,6 +33,7 @@ def run(
     display: Display,
     num_workers: int = 1,
     keep: bool = False,
+    rerun: bool = False,
 ) -> list[str]:
     """Run every cell that is not done and publish the tables.
 
@@ -47,6 +47,7 @@ def run(
         display: is told how it goes.
         num_workers: cells that run at a time; 1 runs them in this process.
         keep: leave out cells that the table has, of the same settings, data and versions.
+        rerun: run again what other code than today's has made of these cells.
 
     Returns:
         one line per failed cell.
@@ -63,6 +64,8 @@ def run(
         display.started(cell.name)
         display.finished(cell.name, "in the table")
     planned = [cell for cell in planned if cell not in kept]
+    for cell in planned if rerun else ():
+        cells.forget_other_code(cell, results_folder, display.note)
     num_workers = min(num_workers, len(planned))
     try:
         with asked_to_stop() as asked, contextlib.ExitStack() as stack:
@@ -89,7 +92,7 @@ def run(
                 rows.append(cell_rows)
                 tracks += [cells.read_tracks(outcome, seeds)] if cell.task.is_maze else []
                 provenance[cell.name] = facts
-                if any(group["code"] != code_digest() for group in facts["groups"]):
+                if not cells.is_of_todays_code(outcome, seeds):
                     stale.append(outcome)
                 display.finished(cell.name, summary_text(cell.task, cell_rows))
     finally:
@@ -100,8 +103,8 @@ def run(
                 publish(pd.concat(rows), provenance, folder, pd.concat(tracks) if tracks else None)
     if stale:
         display.note(
-            f"{len(stale)} cells were finished by other code than today's, and stay as they are; "
-            f"to run one again, delete its folder, such as {stale[0]}"
+            f"cells of other code than today's: {len(stale)}, such as {stale[0]}; they stay as "
+            "they are, and --rerun trains them again"
         )
     return failures
 

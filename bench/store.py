@@ -7,6 +7,7 @@ mazes), where each cell's rows come from (``provenance.json``) and audits of the
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from functools import partial
@@ -26,14 +27,13 @@ pd.set_option("mode.string_storage", "python")
 # One row per episode played.
 SCORE_COLUMNS = ("task", "algorithm", "seed", "step", "episode", "return", "length")
 # Where a maze's episode went: one row per point of it that is kept, x and y in metres.
-TRACK_COLUMNS = ("task", "algorithm", "seed", "episode", "step", "x", "y")
+_EPISODE, _POINT = ("task", "algorithm", "seed", "episode"), ("step", "x", "y")
+TRACK_COLUMNS = (*_EPISODE, *_POINT)
 _NUMBERS = ("seed", "step", "episode", "return", "length", "value", "x", "y")
-# Keys of an audit's ``baselines``, the data's own first; the rest is played.
-BASELINES = ("logs", "best_tenth", "mean_action", "no_action", "random")
-PLAYED = BASELINES[2:]
 _LONGEST_LINE = 4096  # bytes; ours have a few hundred at most
 LARGEST = 1e12  # no return, step or length comes near it; a loss ("value") may be NaN
 
+_PARTS = ("shared", "tasks", "algorithms", "cells")  # of the file of provenance
 # What every cell's provenance must have, whoever wrote it: types, or the words allowed.
 _FACTS = {
     "task": {"name": str},
@@ -41,6 +41,7 @@ _FACTS = {
     "title": str,
     "style": ("imitation", "offline RL"),
     "told": str,
+    "paper": str,
     "settings": {"seeds": list, "num_episodes": int, "source": str, "scale": float},
     "dataset": {"hash": str},
     "hash": str,
@@ -75,7 +76,7 @@ def read(folder: Path) -> Stored:
         return Stored(
             folder,
             read_rows(folder / "scores.csv", SCORE_COLUMNS),
-            read_rows(folder / "tracks.csv", TRACK_COLUMNS),
+            read_tracks(folder / "tracks.csv"),
             read_provenance(folder / "provenance.json"),
             _read_audits(folder / "audit.json"),
         )
@@ -110,6 +111,13 @@ def read_rows(path: Path, columns: Iterable[str]) -> pd.DataFrame:
     Raises:
         InputError: the file cannot be parsed, lacks a column or holds what is no number.
     """
+    rows = _read_csv(path, columns)
+    _check_numbers(rows, path)
+    return rows
+
+
+def _read_csv(path: Path, columns: Iterable[str], text: Iterable[str] = ()) -> pd.DataFrame:
+    """The ``columns`` of a CSV; those of ``text`` stay as they are written."""
     columns = list(columns)
     if not path.exists():
         return pd.DataFrame(columns=columns)
@@ -123,7 +131,7 @@ def read_rows(path: Path, columns: Iterable[str]) -> pd.DataFrame:
                     "restore or delete the file"
                 )
             file.seek(0)
-            rows = pd.read_csv(file)
+            rows = pd.read_csv(file, dtype=dict.fromkeys(text, str))
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}") from None
     except (ValueError, OverflowError) as error:  # of parsing, of UTF-8, of an empty file
@@ -132,25 +140,61 @@ def read_rows(path: Path, columns: Iterable[str]) -> pd.DataFrame:
     missing = [column for column in columns if column not in rows.columns]
     if missing:
         raise InputError(f"{path} lacks the column {missing[0]!r}; restore or delete the file")
-    for column in set(columns) & set(_NUMBERS):
+    return rows[columns]
+
+
+def _check_numbers(rows: pd.DataFrame, path: Path) -> None:
+    for column in set(rows.columns) & set(_NUMBERS):
         sound = rows[column].dtype.kind in "if" and (
             column == "value" or (rows[column].abs() < LARGEST).all()
         )
         if len(rows) and not sound:
             raise InputError(f"{path} holds no numbers in {column!r}; restore or delete the file")
-    return rows[columns]
+
+
+def write_tracks(path: Path, tracks: pd.DataFrame) -> None:
+    """Replace ``path`` by ``TRACK_COLUMNS``, a line an episode, its points with spaces between."""
+    episodes = tracks.groupby(list(_EPISODE), sort=False)[list(_POINT)]
+    write_rows(path, episodes.agg(_joined).reset_index())
+
+
+def _joined(values: pd.Series) -> str:
+    return " ".join(map(str, values))
+
+
+def read_tracks(path: Path) -> pd.DataFrame:
+    """``TRACK_COLUMNS`` of ``path``, one row a point; no rows if there is no such file.
+
+    Raises:
+        InputError: the file is not what ``write_tracks`` writes.
+    """
+    episodes = _read_csv(path, TRACK_COLUMNS, text=_POINT)
+    points = {column: episodes[column].astype(str).str.split(" ") for column in _POINT}
+    try:
+        tracks = episodes.assign(**points).explode(list(_POINT), ignore_index=True)
+        tracks = tracks.astype({"step": int, "x": float, "y": float})
+    except (ValueError, OverflowError):
+        raise InputError(
+            f"{path} has an episode whose points are no numbers; restore or delete the file"
+        ) from None
+    _check_numbers(tracks, path)
+    return tracks
 
 
 def read_provenance(path: Path) -> dict[str, Any]:
     """Where the rows of each cell, ``task/algorithm``, come from; their tasks are known then.
 
     Raises:
-        InputError: not JSON, or not what ``publish`` writes.
+        InputError: not JSON, or not what ``write_provenance`` writes.
     """
-    provenance = read_json(path)
+    parts = read_json(path)
     fix = "restore it, or delete its folder and run the grid again"
-    if not isinstance(provenance, dict):
-        raise InputError(f"{path} is no provenance of cells; {fix}")
+    if not isinstance(parts, dict) or set(parts) != set(_PARTS):
+        raise InputError(f"{path} is no provenance of cells as this version writes it; {fix}")
+    for part in _PARTS:
+        if not isinstance(parts[part], dict):
+            raise InputError(f"{path} has no sound {part!r}; {fix}")
+    provenance = {name: _whole(parts, name) for name in parts["cells"]}
     for name, facts in provenance.items():
         wrong = _mismatch(facts, _FACTS)
         if wrong:
@@ -161,6 +205,49 @@ def read_provenance(path: Path) -> dict[str, Any]:
             raise InputError(f"{path} has no sound dataset_provenance for {name!r}; {fix}")
         recall(facts["task"])
     return provenance
+
+
+def write_provenance(path: Path, provenance: dict[str, Any]) -> None:
+    """Replace ``path`` by the facts of each cell; what cells have in common is written once.
+
+    ``shared`` has the facts that are alike in all cells, ``tasks`` and ``algorithms`` those that
+    are alike in all cells of one, and ``cells`` what is left.
+    """
+    left = {name: dict(facts) for name, facts in provenance.items()}
+    parts: dict[str, dict[str, Any]] = {"shared": _take_common(list(left.values()))}
+    for part, place in (("tasks", 0), ("algorithms", 1)):
+        groups: dict[str, list[dict[str, Any]]] = {}
+        for name, facts in left.items():
+            groups.setdefault(name.split("/")[place], []).append(facts)
+        parts[part] = {group: _take_common(cells) for group, cells in groups.items()}
+    write_json(path, parts | {"cells": left})
+
+
+def _take_common(cells: list[dict[str, Any]]) -> dict[str, Any]:
+    """Take the facts out of ``cells`` that are alike in all of them."""
+    common = {
+        key: value
+        for key, value in (cells[0].items() if cells else ())
+        if all(key in cell and cell[key] == value for cell in cells)
+    }
+    for cell in cells:
+        for key in common:
+            del cell[key]
+    return common
+
+
+def _whole(parts: dict[str, Any], name: str) -> Any:
+    """All facts of the cell called ``name``; None where a part is no group of facts."""
+    task, _, algorithm = name.partition("/")
+    found = [
+        parts["shared"],
+        parts["tasks"].get(task, {}),
+        parts["algorithms"].get(algorithm, {}),
+        parts["cells"][name],
+    ]
+    if not all(isinstance(facts, dict) for facts in found):
+        return None
+    return {key: copy.deepcopy(value) for facts in found for key, value in facts.items()}
 
 
 def _is_sound(about_data: Any) -> bool:
@@ -228,20 +315,30 @@ def publish(
         path = folder / "provenance.json"
         known = read_provenance(path) if path.exists() else {}
         rank = {name: i for i, name in enumerate(order)}
-        tables = {"scores.csv": (SCORE_COLUMNS, rows), "tracks.csv": (TRACK_COLUMNS, tracks)}
-        for name, (columns, new) in tables.items():
-            old = read_rows(folder / name, columns)
-            kept = old[~cell_names(old).isin(list(provenance))]
-            parts = [part[list(columns)] for part in (kept, new) if part is not None and len(part)]
-            if parts or (folder / name).exists():
-                merged = pd.concat(parts) if parts else old.head(0)
-                place = cell_names(merged).map(rank).fillna(len(rank)).astype(int)
-                merged = merged.assign(rank=place)
-                merged = merged.sort_values(["rank", *columns[2:5]], kind="stable")
-                write_rows(folder / name, merged[list(columns)])
+        old = read_rows(folder / "scores.csv", SCORE_COLUMNS)
+        write_rows(folder / "scores.csv", _merged(old, rows, provenance, rank))
+        old = read_tracks(folder / "tracks.csv")
+        merged = _merged(old, old.head(0) if tracks is None else tracks, provenance, rank)
+        if len(merged) or (folder / "tracks.csv").exists():
+            write_tracks(folder / "tracks.csv", merged)
         known |= provenance
         names = sorted(known, key=lambda name: rank.get(name, len(rank)))
-        write_json(path, {name: known[name] for name in names})
+        write_provenance(path, {name: known[name] for name in names})
+
+
+def _merged(
+    old: pd.DataFrame, new: pd.DataFrame, replaced: Iterable[str], rank: dict[str, int]
+) -> pd.DataFrame:
+    """``old`` without the cells that are ``replaced``, and ``new``, in the order of the table."""
+    columns = list(old.columns)
+    kept = old[~cell_names(old).isin(list(replaced))]
+    parts = [part[columns] for part in (kept, new) if len(part)]
+    if not parts:
+        return old.head(0)
+    merged = pd.concat(parts)
+    place = cell_names(merged).map(rank).fillna(len(rank)).astype(int)
+    merged = merged.assign(rank=place).sort_values(["rank", *columns[2:5]], kind="stable")
+    return merged[columns]
 
 
 def publish_audits(folder: Path, audits: dict[str, Any]) -> None:

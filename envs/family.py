@@ -20,6 +20,31 @@ if TYPE_CHECKING:
     from envs.tasks import Task
 
 
+@dataclasses.dataclass(frozen=True)
+class Size:
+    """How much is learned and looked at in one cell.
+
+    Attributes:
+        num_steps: gradient steps; None keeps the published number, as in the next two.
+        batch_size: rows per step.
+        hidden_dims: widths of all hidden layers.
+        scale: share of D4RL's rows in the regenerated datasets; says nothing of own data.
+        num_evaluations: evaluations, spread evenly; the last one is what the table shows.
+        num_episodes: episodes per seed in each evaluation.
+    """
+
+    num_steps: int | None = None
+    batch_size: int | None = None
+    hidden_dims: tuple[int, ...] | None = None
+    scale: float = 1.0
+    num_evaluations: int = 10
+    num_episodes: int = 10
+
+
+# For tests: seconds a cell, whatever the family.
+SMOKE = Size(200, 32, (32, 32), scale=0.002, num_evaluations=2, num_episodes=2)
+
+
 class Row(NamedTuple):
     """What is a task's own.
 
@@ -79,6 +104,7 @@ class Family:
         world: (task, version) -> the environment that scores it.
         versions: of gymnasium's environments whose rules it can follow; the first is D4RL's
             closest relative.
+        sizes: by profile, a key of ``bench.run.profiles.PROFILES``.
         rows: what the tasks differ in; none of data that users bring.
         in_post: whether the post's Table 1 has it.
         goal_return: what an episode is worth that reaches its goal, which ends it, while data go
@@ -92,6 +118,7 @@ class Family:
     name: str
     title: Callable[[str, str], str]
     world: Callable[[Task, str], World]
+    sizes: Mapping[str, Size]
     versions: tuple[str, ...] = ("v4",)
     rows: tuple[Row, ...] = ()
     in_post: bool = False

@@ -20,13 +20,13 @@ from envs.text import reason_of
 
 Entry = TypeVar("Entry")
 
-_KNOWN: dict[str, Family] = {
+EVERY_FAMILY: dict[str, Family] = {
     family.name: family
     for family in (locomotion.FAMILY, antmaze.FAMILY, pointmaze.FAMILY, own.FAMILY)
 }
 OWN = own.FAMILY.name  # the family of data that users bring
 # Those that have tasks, by name and in the order of the table; ``register`` adds ``OWN``.
-FAMILIES = {name: family for name, family in _KNOWN.items() if family.rows}
+FAMILIES = {name: family for name, family in EVERY_FAMILY.items() if family.rows}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -53,7 +53,7 @@ class Task:
     @property
     def kind(self) -> Family:
         """Its family."""
-        return _KNOWN[self.family]
+        return EVERY_FAMILY[self.family]
 
     @property
     def name(self) -> str:
@@ -96,7 +96,7 @@ def world(task: Task, version: str) -> World:
     Raises:
         InputError: no such version; a maze, which has none.
     """
-    known = dict.fromkeys(v for family in _KNOWN.values() for v in family.versions)
+    known = dict.fromkeys(v for family in EVERY_FAMILY.values() for v in family.versions)
     look_up("environment", version, known)
     if version not in task.kind.versions:
         raise InputError(f"{task.name} has no environment {version!r}; leave it out")

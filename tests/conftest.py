@@ -7,6 +7,7 @@ from hypothesis import settings
 
 from algos import views
 from bench.run.profiles import PROFILES
+from envs import tasks
 from envs import toy as toys
 from envs.collect.make import make
 from envs.recipes import Recipe
@@ -20,6 +21,16 @@ jax.config.update("jax_disable_most_optimizations", True)
 # How long an example takes says too much about the machine.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
+
+
+@pytest.fixture(autouse=True)
+def rows():
+    """Tasks and families as they were, whatever a test has made known."""
+    before = [(table, dict(table)) for table in (tasks.TASKS, tasks.FAMILIES)]
+    yield
+    for table, content in before:
+        table.clear()
+        table.update(content)
 
 
 @pytest.fixture(scope="session")

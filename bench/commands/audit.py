@@ -16,6 +16,7 @@ from bench.commands.options import (
     Share,
     Source,
 )
+from bench.commands.own import OwnTasks, draft, is_dataset, read_file, refuse_reference
 from bench.commands.showing import (
     print_table,
 )
@@ -23,7 +24,7 @@ from envs.text import for_terminal
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Arguments:
+class Arguments(OwnTasks):
     """Say what there is to know of one dataset, and replay its physics."""
 
     dataset: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="DATASET")]
@@ -31,7 +32,7 @@ class Arguments:
     source: Source = None
     environment: Name = None
     """gymnasium's version of locomotion, v4 or v5; that of the data by default. For a dataset of
-    your own that has no row yet, the environment to score in, such as Pendulum-v1"""
+    your own, the environment to score in, such as Pendulum-v1 or my_package:Reach-v0"""
     scale: Share = None
     """share of D4RL's rows, for regenerated data; the profile's by default"""
     profile: Chosen = "quick"
@@ -50,16 +51,19 @@ def run(args: Arguments) -> int:
     from envs.sources.registry import choose_scale, load, resolve
     from envs.tasks import OWN
 
-    drafted = audits.without_row(args.dataset, args.environment)
-    if drafted is not None:
-        task, source, version = drafted, OWN, None
+    read_file(args)
+    drafted = is_dataset(args.dataset, args.environment)
+    if drafted:
+        task, source = draft(args.dataset, args.environment, args), OWN
     else:
-        (task, source), version = resolve(args.dataset, args.source), args.environment
-    usual = get_profile(args.profile).sizes[task.family].scale
+        refuse_reference(args)
+        task, source = resolve(args.dataset, args.source)
+    version = None if drafted else args.environment
+    usual = task.kind.sizes[get_profile(args.profile).name].scale
     scale = choose_scale(source, args.scale, usual)
     with terminal.reserved_output() if args.json else contextlib.nullcontext():
         found = baselines.audited(task, source, scale, version, load(task, source, scale))
-    if drafted is not None:
+    if drafted and args.reference is None:
         task, found = audits.on_proposed_scale(found, task)
     found |= audits.conclusions(found, task)
     if args.json:
@@ -88,6 +92,6 @@ def run(args: Arguments) -> int:
             text = value if isinstance(value, str) else json.dumps(value)
             print(screen.fill(f"{name}: {text}", indent="  "))
     for line in audits.in_words(found):
-        # The row, which is indented, is to be pasted and so unbroken.
+        # The command, which is indented, is to be pasted and so unbroken.
         print(for_terminal(line) if line.startswith(" ") else screen.fill(line, indent="  "))
     return 0

@@ -44,8 +44,14 @@ def run(args: Arguments) -> int:
     return run_one(cell, args.results)
 
 
-def run_one(cell: Cell, results_folder: Path) -> int:
-    """Run one cell beside no other, and say where its rows are."""
+def run_one(cell: Cell, results_folder: Path, rerun: bool = False) -> int:
+    """Run one cell beside no other, and say where its rows are.
+
+    Args:
+        cell: what to run.
+        results_folder: root of all results.
+        rerun: train again what other code than today's has made of it.
+    """
     from bench import grid
     from bench.display import Bars
     from bench.interrupt import asked_to_stop
@@ -56,6 +62,8 @@ def run_one(cell: Cell, results_folder: Path) -> int:
         return fail(missing.values())
     prepare(results_folder)
     with Bars("cells", 1) as bars, asked_to_stop() as asked:
+        if rerun:
+            cells.forget_other_code(cell, results_folder, bars.note)
         bars.started(cell.name)
         folder = cells.run(
             cell,

@@ -51,7 +51,7 @@ class FetchArguments:
         tyro.conf.Positional[tuple[str, ...]],
         tyro.conf.arg(metavar="TASK [TASK ...]", help_behavior_hint=""),
     ] = ()
-    """which tasks; see: rl-or-bc list tasks"""
+    """which tasks; see: rl-or-bc list tasks. With --source own, datasets of Minari's server"""
     source: Chosen = "d4rl"
     """whose datasets"""
     mirror: Name = None
@@ -74,7 +74,7 @@ def fetch(args: FetchArguments) -> int:
 
     if not args.tasks:
         raise InputError("name the tasks whose data to download; see: rl-or-bc list tasks")
-    tasks = [registry.resolve(name, args.source)[0] for name in args.tasks]
+    tasks = [_to_fetch(name, args.source) for name in args.tasks]
     with Bars("downloads", len(tasks)) as bars:
         for task in tasks:
             bars.started(task.name)
@@ -82,6 +82,14 @@ def fetch(args: FetchArguments) -> int:
             fetched = registry.fetch(task, args.source, args.mirror, args.overwrite, progress)
             bars.finished(task.name, "fetched" if fetched else "there already")
     return 0
+
+
+def _to_fetch(name: str, source: str) -> Any:
+    from envs.sources.registry import resolve
+    from envs.tasks import OWN, own_task
+
+    # What is to score it does not matter yet.
+    return own_task(name, "any") if source == OWN else resolve(name, source)[0]
 
 
 def info(args: InfoArguments) -> int:
@@ -104,10 +112,10 @@ def _recipes(args: InfoArguments) -> list[Any]:
     from envs.recipes import Recipe
     from envs.sources.registry import DEFAULT_SOURCE, get_source, resolve
 
-    sizes = get_profile(args.profile).sizes
+    profile = get_profile(args.profile).name
     names = args.tasks or get_source(DEFAULT_SOURCE).tasks
     tasks = [resolve(name, DEFAULT_SOURCE)[0] for name in names]
-    scales = [sizes[t.family].scale if args.scale is None else args.scale for t in tasks]
+    scales = [t.kind.sizes[profile].scale if args.scale is None else args.scale for t in tasks]
     return [Recipe(task, scale) for task, scale in zip(tasks, scales, strict=True)]
 
 

@@ -15,12 +15,14 @@ from bench.commands.options import (
     Count,
     Flag,
     Folder,
+    MethodsFile,
     Name,
     Names,
     Seeds,
     Source,
     seeds_in,
 )
+from bench.commands.own import OwnTasks, add, read_file, refuse_reference
 from bench.commands.showing import (
     fail,
     print_scores,
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Arguments:
+class Arguments(OwnTasks):
     """Run tasks x algorithms and write the table."""
 
     profile: Chosen = "quick"
@@ -43,21 +45,27 @@ class Arguments:
     """which tasks; all of them by default"""
     algorithms: Names = None
     """which algorithms; the columns of Table 1 by default"""
+    data: Name = None
+    """a Minari dataset of your own, such as me/logs-v0, which --environment scores"""
     source: Source = None
     environment: Name = None
-    """gymnasium's version of locomotion, v4 or v5; that of the data by default"""
+    """gymnasium's version of locomotion, v4 or v5; that of the data by default. With --data the
+    environment to score in, such as Pendulum-v1 or my_package:Reach-v0"""
     insist: Flag = False
     """use data that are not the published ones, or in another environment; the table says so"""
     num_seeds: Count = None
     """seeds 0, 1, ... of each cell; the profile's by default"""
     seeds: Seeds = None
     """these seeds, such as 10-12 or 0 5 7-9, in place of 0, 1, ...; finished ones are kept"""
+    methods_file: MethodsFile = None
     results: Path = LOCAL
     """root of your results"""
     workers: Count = None
     """cells at a time; one for each processor by default, on an accelerator 1"""
     keep: Flag = False
     """leave out cells that the table has already, of the same settings and data"""
+    rerun: Flag = False
+    """train again what other code than today's has made, for one who edits a method"""
     plan: Folder = None
     """run nothing, but write each cell as PATH/<number>.json, from 0, for: rl-or-bc cell FILE"""
     json_lines: Flag = False
@@ -75,7 +83,7 @@ def run(args: Arguments) -> int:
 
 
 def _run_grid(args: Arguments, display: Callable[[str, int], Any]) -> int:
-    from algos.registry import ALGORITHMS, TABLE1, get_algorithm
+    from algos.registry import ALGORITHMS, TABLE1, add_file, get_algorithm
     from bench import grid
     from bench.launch import processes
     from bench.report import scores
@@ -85,10 +93,21 @@ def _run_grid(args: Arguments, display: Callable[[str, int], Any]) -> int:
 
     if args.workers is not None and args.workers < 1:
         raise InputError(f"workers must be at least 1, got {args.workers}")
+    if args.methods_file:
+        add_file(args.methods_file)
     profile = get_profile(args.profile)
-    names = args.tasks or get_source(args.source or DEFAULT_SOURCE).tasks
+    named = read_file(args)
+    if args.data is None:
+        refuse_reference(args)
+        names = args.tasks or named or get_source(args.source or DEFAULT_SOURCE).tasks
+        version = args.environment
+    else:
+        names = [*(args.tasks or named), add(args.data, args.environment, args).name]
+        version = None
     if not names:
-        raise InputError("there are no tasks of your own yet; CONTRIBUTING.md says how to add one")
+        raise InputError(
+            "name data of your own by --data or --tasks-file; CONTRIBUTING.md says how"
+        )
     resolved = list(dict.fromkeys(resolve(name, args.source) for name in names))
     sources = sorted({source for _, source in resolved})
     if len(sources) > 1:
@@ -104,7 +123,7 @@ def _run_grid(args: Arguments, display: Callable[[str, int], Any]) -> int:
             sources[0],
             seeds=seeds_in(args.seeds),
             num_seeds=args.num_seeds,
-            version=args.environment,
+            version=version,
             insist=args.insist,
         )
         for task, _ in resolved
@@ -120,14 +139,16 @@ def _run_grid(args: Arguments, display: Callable[[str, int], Any]) -> int:
     prepare(args.results)
     num_workers = processes.default_number() if args.workers is None else args.workers
     with display("cells", len(planned)) as shown:
-        failures = grid.run(planned, args.profile, args.results, shown, num_workers, args.keep)
+        failures = grid.run(
+            planned, args.profile, args.results, shown, num_workers, args.keep, args.rerun
+        )
     folder = args.results / sources[0] / args.profile
     if (folder / "scores.csv").exists() and not args.json_lines:
         results = scores.read(folder)
         # Earlier runs may have more cells in the table, and others in place of those that failed.
         asked = {folder_of(cell, args.results).name for cell in planned}
         entries = {name: entry for name, entry in ALGORITHMS.items() if name in algorithms}
-        columns = {n: scores.Column(e.title, e.style, e.told) for n, e in entries.items()}
+        columns = {n: scores.Column(e.title, e.style, e.told, e.paper) for n, e in entries.items()}
         summary = results.summary[results.summary["cell_hash"].isin(asked)]
         print()
         print_scores(dataclasses.replace(results, summary=summary, columns=columns))

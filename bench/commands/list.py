@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import tyro
 
-from bench.commands.options import Chosen
+from bench.commands.options import Chosen, MethodsFile
 from bench.commands.showing import (
     print_table,
 )
@@ -29,12 +29,17 @@ class Arguments:
     """the cell whose settings to show"""
     profile: Chosen = "quick"
     """the size of that cell"""
+    methods_file: MethodsFile = None
 
 
 def run(args: Arguments) -> int:
     """Print a table of what there is."""
     from envs.tasks import TASKS, unknown_name
 
+    if args.methods_file:
+        from algos.registry import add_file
+
+        add_file(args.methods_file)
     if args.what == "settings":
         return _print_settings(args)
     if args.what in KINDS and args.whose:

@@ -28,6 +28,10 @@ Seeds = Annotated[
 ]
 Share = Annotated[float | None, tyro.conf.arg(metavar="FLOAT", help_behavior_hint="")]
 Folder = Annotated[Path | None, tyro.conf.arg(metavar="PATH", help_behavior_hint="")]
+MethodsFile = Annotated[
+    Path | None,
+    tyro.conf.arg(metavar="PATH", help_behavior_hint="", help="file with methods of your own"),
+]
 Chosen = Annotated[str, tyro.conf.arg(metavar="NAME")]
 Flag = Annotated[tyro.conf.FlagCreatePairsOff[bool], tyro.conf.arg(help_behavior_hint="")]
 Source = Annotated[

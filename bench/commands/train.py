@@ -13,6 +13,7 @@ from bench.commands.options import (
     Chosen,
     Count,
     Flag,
+    MethodsFile,
     Name,
     Seeds,
     Share,
@@ -22,23 +23,25 @@ from bench.commands.options import (
     parse_known,
     seeds_in,
 )
+from bench.commands.own import OwnTasks, add, is_dataset, read_file, refuse_reference
 from bench.places import LOCAL
 from envs.errors import InputError
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Arguments:
+class Arguments(OwnTasks):
     """Train and evaluate one algorithm on one task."""
 
     algorithm: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="ALGORITHM")]
     """see: rl-or-bc list algorithms"""
     task: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="TASK")]
-    """see: rl-or-bc list tasks"""
+    """see: rl-or-bc list tasks; or a Minari dataset of your own, such as me/logs-v0"""
     profile: Chosen = "quick"
     """size of the run"""
     source: Source = None
     environment: Name = None
-    """gymnasium's version of locomotion, v4 or v5; that of the data by default"""
+    """gymnasium's version of locomotion, v4 or v5; that of the data by default. For a dataset of
+    your own, the environment to score in, such as Pendulum-v1 or my_package:Reach-v0"""
     insist: Flag = False
     """use data that are not the published ones, or in another environment; the table says so"""
     scale: Share = None
@@ -51,6 +54,9 @@ class Arguments:
     """evaluations, spread evenly over the steps; the profile's by default"""
     num_episodes: Count = None
     """episodes per seed in each evaluation; the profile's by default"""
+    rerun: Flag = False
+    """train again what other code than today's has made, for one who edits the method"""
+    methods_file: MethodsFile = None
     results: Path = LOCAL
     """root of your results"""
 
@@ -67,14 +73,22 @@ def run(arguments: list[str]) -> int:
         raise
 
     from algos import settings
-    from algos.registry import ALGORITHMS
+    from algos.registry import ALGORITHMS, add_file
     from bench.run.plan import plan
     from bench.run.profiles import get_profile
     from envs.sources.registry import resolve
 
+    if first.methods_file:
+        add_file(first.methods_file)
     if first.task in ALGORITHMS:
         raise InputError(f"the algorithm comes first: {prog} {first.task} {first.algorithm}")
-    task, source = resolve(first.task, first.source)
+    read_file(first)
+    if is_dataset(first.task, first.environment):
+        name, version = add(first.task, first.environment, first).name, None
+    else:
+        refuse_reference(first)
+        name, version = first.task, first.environment
+    task, source = resolve(name, first.source)
     profile = get_profile(first.profile)
     published = settings.resolve(first.algorithm, task.family, task=task.name).config
     size = profile.sizes[task.family]
@@ -100,20 +114,22 @@ def run(arguments: list[str]) -> int:
         num_seeds=run.num_seeds,
         num_evaluations=run.num_evaluations,
         num_episodes=run.num_episodes,
-        version=run.environment,
+        version=version,
         insist=run.insist,
     )
-    return run_one(planned, run.results)
+    return run_one(planned, run.results, run.rerun)
 
 
 def _settings_text(algorithm: str, family: str, profile: str, published: Any, default: Any) -> str:
     """Says which of a method's settings are the published ones, and which the profile's."""
+    from algos.registry import get_algorithm
+
     changed = [
         option(field.name, getattr(published, field.name))
         for field in dataclasses.fields(published)
         if getattr(published, field.name) != getattr(default, field.name)
     ]
-    file = f"{type(published).__module__.replace('.', '/')}.py"
+    file = get_algorithm(algorithm).file
     text = f"Settings of {algorithm} in {family}."
     if not changed:
         return f"{text} The defaults are the published ones; {file} says by whom."

@@ -6,6 +6,7 @@ Imports no JAX. All of it is worked out from the raw values that an audit keeps.
 from __future__ import annotations
 
 import dataclasses
+import shlex
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -16,10 +17,17 @@ from rich.console import Group
 from bench import screen, store
 from envs.errors import InputError
 from envs.scores import normalized_score
-from envs.tasks import OWN, TASKS, Task, own_task
+from envs.tasks import OWN, TASKS, Task
 
-_TITLES = ("the logs", "their best tenth", "mean action", "no action", "random actions")
-BASELINES = dict(zip(store.BASELINES, _TITLES, strict=True))
+# Keys of an audit's ``baselines`` and their titles, the data's own first; the rest is played.
+BASELINES = {
+    "logs": "the logs",
+    "best_tenth": "their best tenth",
+    "mean_action": "mean action",
+    "no_action": "no action",
+    "random": "random actions",
+}
+PLAYED = ("mean_action", "no_action", "random")
 HIGH = 50.0  # half of the scale: from here on most of a good score may need no learning
 
 _LARGEST = 1e30  # whole numbers of any length are JSON; no sum of rewards comes near it
@@ -51,13 +59,13 @@ class Proposal(NamedTuple):
         low: the return to count as 0.
         high: the return to count as 100.
         reason: says where the two come from.
-        row: the line for the registry.
+        command: what to run with them.
     """
 
     low: float
     high: float
     reason: str
-    row: str
+    command: str
 
 
 def read(stored: store.Stored) -> list[Audited]:
@@ -106,7 +114,7 @@ def remarks(audit: Audit, task: Task) -> list[str]:
             "action to another. Offline RL does not apply, and its scores decide nothing."
         )
         return [f"{task.name}: {line}"]
-    played = {name: score for name, score in scores(audit, task).items() if name in store.PLAYED}
+    played = {name: score for name, score in scores(audit, task).items() if name in PLAYED}
     highest = max(played, key=lambda name: played[name], default="")
     if highest and played[highest] > HIGH:
         line = (
@@ -188,7 +196,7 @@ def propose(audit: Audit, task: Task) -> Proposal | str:
     baselines = audit["baselines"]
     returns = {name: baseline["return"] for name, baseline in baselines.items()}
     zero, low, high = "random", returns["random"], returns["best_tenth"]
-    best = max(store.PLAYED, key=lambda name: returns[name])
+    best = max(PLAYED, key=lambda name: returns[name])
     if constant_reward(audit) is not None:
         return "the rewards of the logs never vary"
     if returns[best] >= high:
@@ -204,32 +212,8 @@ def propose(audit: Audit, task: Task) -> Proposal | str:
         f"score 0 is what {BASELINES[zero]} got ({baselines[zero]['episodes']} episodes played), "
         f"100 what the best tenth of the logs got ({baselines['best_tenth']['episodes']} episodes)"
     )
-    row = f'_own("{task.data}", "{task.environment}", ({low!r}, {high!r})),'
-    return Proposal(low, high, reason, row)
-
-
-def without_row(dataset: str, environment: str | None) -> Task | None:
-    """The task of a Minari dataset such as ``me/logs-v0`` that has no row yet; None of others.
-
-    A name without a namespace, such as ``logs-v0``, is one where an environment is named, for
-    D4RL's files are called like that too.
-
-    Raises:
-        InputError: the environment to score in is not named; or the dataset has a row.
-    """
-    published = dataset.rpartition("-v")[0] in TASKS
-    names_one = environment is not None and "-v" in environment and not published
-    if "/" not in dataset and not names_one:
-        return None
-    rows = [task.name for task in TASKS.values() if task.family == OWN and task.data == dataset]
-    if rows:
-        raise InputError(f"{dataset} has a row; run: rl-or-bc audit {rows[0]}")
-    if environment is None:
-        raise InputError(
-            f"{dataset} has no row in envs/tasks.py; name the gymnasium environment that is to "
-            f"score it: rl-or-bc audit {dataset} --environment NAME"
-        )
-    return own_task(dataset, environment)
+    names = f"--data {shlex.quote(task.data)} --environment {shlex.quote(task.environment)}"
+    return Proposal(low, high, reason, f"rl-or-bc grid {names} --reference {low!r} {high!r}")
 
 
 def on_proposed_scale(audit: Audit, task: Task) -> tuple[Task, Audit]:
@@ -282,7 +266,7 @@ def in_words(audit: Audit) -> list[str]:
         lines += (
             [f"references: none can be proposed, for {references['none']}"]
             if "none" in references
-            else [f"references to propose: {references['reason']}", f"    {references['row']}"]
+            else [f"references to propose: {references['reason']}", f"    {references['command']}"]
         )
     return lines
 

@@ -21,7 +21,7 @@ def read_rows(path: Path, columns: Iterable[str]) -> pd.DataFrame:
     """The CSV at ``path``, a file of the package.
 
     Raises:
-        InputError: it is missing, or ``results.read_rows`` refuses it.
+        InputError: it is missing, or ``store.read_rows`` refuses it.
     """
     if not path.is_file():
         raise InputError(_missing(path))

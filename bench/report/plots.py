@@ -20,10 +20,10 @@ from bench.report import headless  # noqa: F401
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.collections import PatchCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patches import Rectangle
+from matplotlib.patches import PathPatch, Rectangle
+from matplotlib.path import Path
 
 from bench.report.scores import Column, Panel
 from bench.report.text import escape_html
@@ -251,8 +251,8 @@ def tracks(maze: str, panels: Sequence[Panel]) -> Figure:
             colour = SIDES[panel.column.style]
             axis.set_title(f"{_label(panel.column.title)} {panel.text}", color=colour)
             corners = cell_to_xy(find_cells(maze, "1")) - CELL_SIZE / 2
-            walls = [Rectangle(tuple(xy), CELL_SIZE, CELL_SIZE) for xy in corners]
-            axis.add_collection(PatchCollection(walls, facecolor=GRID, edgecolor=GRID))
+            walls = Path.make_compound_path(*(_square(*xy) for xy in corners))
+            axis.add_patch(PathPatch(walls, facecolor=GRID, edgecolor=GRID))
             axis.add_patch(Rectangle(tuple(goal), 1.5, 1.5, facecolor=TINT, edgecolor="#d97706"))
             axis.plot(way[:, 0], way[:, 1], ":", color=FAINT, linewidth=1.0)
             for path, reached in panel.paths:
@@ -267,6 +267,16 @@ def tracks(maze: str, panels: Sequence[Panel]) -> Figure:
     return figure
 
 
+def _square(x: float, y: float) -> Path:
+    """A cell of a maze from its corner."""
+    return Path(
+        np.array(
+            [(x, y), (x + CELL_SIZE, y), (x + CELL_SIZE, y + CELL_SIZE), (x, y + CELL_SIZE), (x, y)]
+        ),
+        closed=True,
+    )
+
+
 def svg(figure: Figure, name: str) -> str:
     """The figure as SVG, the same for the same figure; ``name`` sets its ids apart from others."""
     buffer = io.StringIO()
@@ -276,7 +286,14 @@ def svg(figure: Figure, name: str) -> str:
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     # Names of groups, which nothing refers to and which are alike in all figures.
     text = re.sub(r' id="[a-zA-Z][\w.]*_\d+"', "", text)
+    text = re.sub(r' (?:d|x|y|transform)="[^"]*"', _shorter, text)
     return "\n".join(line.rstrip() for line in text[text.index("<svg") :].splitlines()) + "\n"
+
+
+def _shorter(attribute: re.Match[str]) -> str:
+    """Places to a hundredth of a point, and no space that separates nothing."""
+    text = re.sub(r"-?\d+\.\d+", lambda number: f"{round(float(number[0]), 2):g}", attribute[0])
+    return re.sub(r"\s*([MLCQz])\s*", r"\1", text) if text.startswith(" d=") else text
 
 
 def inline(figure: Figure, name: str, label: str) -> str:

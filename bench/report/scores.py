@@ -56,11 +56,19 @@ SEED = 0  # of every bootstrap
 
 
 class Column(NamedTuple):
-    """A method's heading: title, ``imitation`` or ``offline RL``, what it is told at evaluation."""
+    """What heads a method's column.
+
+    Attributes:
+        title: what the table calls it.
+        style: ``IMITATION`` or ``OFFLINE_RL``.
+        told: what the policy is told at evaluation, beside observations and rewards.
+        paper: where it comes from.
+    """
 
     title: str
     style: str
     told: str
+    paper: str = ""
 
 
 class Panel(NamedTuple):
@@ -192,7 +200,7 @@ def gather(stored: store.Stored, known: Published) -> Results:
     """The model of what a folder holds, beside the published scores ``known``."""
     summary = summarize(stored.rows, stored.provenance, stored.folder.name)
     columns = {
-        facts["algorithm"]: Column(facts["title"], facts["style"], facts["told"])
+        facts["algorithm"]: Column(*(facts[field] for field in Column._fields))
         for facts in stored.provenance.values()
     }
     # In the post's order, also where the first task lacks a method: imitation first.

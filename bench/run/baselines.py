@@ -14,7 +14,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from bench import store
+from bench.report import audits
 from bench.run.evaluate import evaluate, naming
 from bench.run.train import Program
 from envs.dataset import Dataset
@@ -47,7 +47,7 @@ def measure(dataset: Dataset, task: Task) -> dict[str, dict[str, float]]:
         task: own data, scored in a gymnasium environment.
 
     Returns:
-        for each of ``store.BASELINES``, the undiscounted mean ``return`` and the number of
+        for each of ``audits.BASELINES``, the undiscounted mean ``return`` and the number of
         ``episodes`` that it comes from.
 
     Raises:
@@ -69,14 +69,14 @@ def measure(dataset: Dataset, task: Task) -> dict[str, dict[str, float]]:
             "no_action": lambda: np.broadcast_to(nothing, shape),
             "random": lambda: generator.uniform(-1.0, 1.0, shape),
         }
-        for name in store.PLAYED:
+        for name in audits.PLAYED:
             by_name[name] = evaluate(_program(policies[name]), None, lanes, (0,), num_episodes)[0]
     return {
         name: {
             "return": float(by_name[name].mean()),
             "episodes": by_name[name].size,
         }
-        for name in store.BASELINES
+        for name in audits.BASELINES
     }
 
 

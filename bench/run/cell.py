@@ -5,11 +5,13 @@ group of seeds that were trained side by side, such as ``seeds-0-2``; see ``benc
 group's folder are:
 
 - ``config.json``: everything that decides its numbers, and where they were made;
+- ``code.json``: the files that make them, see ``bench.run.code``;
 - ``audit.json``: what ``bench.run.baselines.audited`` says of the data it learned from;
 - ``evals.csv``: seed, step, episode, return, length: one row per episode played, raw;
 - ``train.csv``: seed, step, metric, value: means over a chunk of steps;
 - ``tracks.csv``: seed, episode, step, x, y: in mazes, where a few of the last episodes went;
 - ``checkpoint/``: the newest states, gone once the group is done;
+- ``policy/`` and ``cell.json``: what was learned, see ``bench.run.policy``;
 - ``good/``: the checkpoint before a seed was lost to a loss that is not finite;
 - ``DONE``: written last; seeds of a group without it are in no table.
 """
@@ -34,7 +36,7 @@ from algos.registry import get_algorithm
 from algos.views import statistics
 from bench import store
 from bench.interrupt import Asked
-from bench.run import checkpoint, groups, provenance, records
+from bench.run import checkpoint, code, groups, policy, provenance, records
 from bench.run.data import audit_once, load_once, make_lanes
 from bench.run.evaluate import evaluate, naming
 from bench.run.placement import chunk_steps, replicated_sharding
@@ -108,6 +110,29 @@ def run(
     return folder
 
 
+def is_of_todays_code(folder: Path, seeds: Sequence[int]) -> bool:
+    """True if the finished groups that have ``seeds`` were made by the code as it is now."""
+    return all(_is_todays(path) for path in groups.finished(folder, seeds).values())
+
+
+def forget_other_code(cell: Cell, results_folder: Path, report: Callable[[str], None]) -> None:
+    """Remove what other code than today's has made of the cell's seeds, finished or not."""
+    folder = folder_of(cell, results_folder)
+    for seeds in groups.to_run(folder, cell.settings.seeds):
+        path = groups.folder_of(folder, seeds)
+        if (path / "config.json").exists() and not _is_todays(path):
+            with files.locked(path / "lock", cell.name, report):
+                for part in path.iterdir():
+                    if part.name != "lock":
+                        files.remove(part)
+
+
+def _is_todays(path: Path) -> bool:
+    """True if the group of the folder ``path`` was made by the code as it is now."""
+    made_by = path / code.FILE
+    return made_by.exists() and code.is_todays(files.read_json(made_by))
+
+
 def _progress_of_all(
     progress: Callable[[int, int], None], number: int, num_groups: int, step: int, total: int
 ) -> None:
@@ -140,7 +165,10 @@ def _run_group(
         # Before the data, whose reader may need the environment's spaces.
         with contextlib.closing(make_lanes(cell, num_lanes)) as lanes:
             dataset = load_once(cell)
-            files.write_json(folder / "config.json", provenance.facts(cell, cell.data))
+            made_by = code.files_of(cell, lanes)
+            files.write_json(folder / code.FILE, made_by)
+            facts = provenance.facts(cell, cell.data, code.digest_of(made_by))
+            files.write_json(folder / "config.json", facts)
             files.write_json(folder / "audit.json", audit_once(cell))
             _train(cell, folder, dataset, lanes, asked, progress, scored, report)
         (folder / "FAILED").unlink(missing_ok=True)
@@ -171,7 +199,8 @@ def read(folder: Path, seeds: Sequence[int] | None = None) -> tuple[pd.DataFrame
     each = [files.read_json(path / "config.json") for path in found.values()]
     facts = each[0]
     entry = get_algorithm(facts["algorithm"])
-    facts |= {"title": entry.title, "style": entry.style, "told": entry.told, "hash": folder.name}
+    heading = {"title": entry.title, "style": entry.style, "told": entry.told}
+    facts |= heading | {"paper": entry.paper, "hash": folder.name}
     episodes: dict[int, list[int]] = {}
     for group in each:
         episodes |= dict(zip(group["settings"]["seeds"], group["episode_seeds"], strict=True))
@@ -283,6 +312,7 @@ def _train(
                 raise Interrupted(f"{cell.name} stopped at step {now:,} of {total:,}")
     if written.lost:
         raise _diverged(cell, written.lost)
+    policy.save(folder, cell, states)
 
 
 def _diverged(cell: Cell, lost: dict[int, records.Loss]) -> Diverged:

@@ -39,16 +39,14 @@ _REASON = re.compile(r"os_error_code='(\d+)'|\[Errno (\d+)\]")
 logging.getLogger("absl").setLevel(logging.CRITICAL)
 
 
+class Unusable(Exception):
+    """A checkpoint cannot be used; the message says why."""
+
+
 def save(folder: Path, states: core.State, phase: int, step: int) -> None:
     """Write ``folder/<phase>-<step>``, whole or not at all, and keep the newest ``KEPT`` only."""
-    path = folder / f"{phase}-{step}"
     files.remove_leftovers(folder)
-    leaves = jax.tree.leaves(states)
-    with files.replacing(path) as new:
-        size = sum(leaf.nbytes + _BYTES_PER_ARRAY for leaf in leaves) + _BYTES_MORE
-        files.ask_for_room(new, size)
-        _write(new, states)
-    files.write_json(_manifest(path), _written_by(states) | {"files": _digests(path)})
+    write(folder / f"{phase}-{step}", states)
     for _, _, old in _list(folder)[KEPT:]:
         _remove(old)
 
@@ -67,22 +65,49 @@ def load(
     """
     if folder.is_symlink():
         folder.unlink()  # we make folders, and what a link leads to is not ours to change
+    found = _list(folder)
+    for index, (phase, step, path) in enumerate(found):
+        try:
+            return read(path, like), phase, step
+        except Unusable as error:
+            older = index + 1 < len(found)
+            instead = "going back to the one before" if older else "the cell starts from nothing"
+            report(f"checkpoint {path} cannot be used ({error}); {instead}")
+            _remove(path)
+    return None
+
+
+def write(path: Path, states: core.State) -> None:
+    """Write ``states`` to the folder ``path`` and their digests beside it, whole or not at all."""
+    leaves = jax.tree.leaves(states)
+    with files.replacing(path) as new:
+        size = sum(leaf.nbytes + _BYTES_PER_ARRAY for leaf in leaves) + _BYTES_MORE
+        files.ask_for_room(new, size)
+        _write(new, states)
+    files.write_json(_manifest(path), _written_by(states) | {"files": _digests(path)})
+
+
+def read(path: Path, like: core.State) -> core.State:
+    """The states that `write` wrote.
+
+    Args:
+        path: the folder.
+        like: states of the same structure, for shapes, dtypes and devices.
+
+    Raises:
+        Unusable: they cannot be read, or are not what was written.
+    """
+    reason = _defect(path, _written_by(like))
+    if reason:
+        raise Unusable(reason)
     abstract = jax.tree.map(
         lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), like
     )
-    found = _list(folder)
-    for index, (phase, step, path) in enumerate(found):
-        reason = _defect(path, _written_by(like))
-        if not reason:
-            try:
-                return orbax.load(path.absolute(), abstract), phase, step
-            except Exception as error:  # orbax, tensorstore and files each raise their own
-                reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
-        older = index + 1 < len(found)
-        instead = "going back to the one before" if older else "the cell starts from nothing"
-        report(f"checkpoint {path} cannot be used ({reason}); {instead}")
-        _remove(path)
-    return None
+    try:
+        return orbax.load(path.absolute(), abstract)
+    except Exception as error:  # orbax, tensorstore and files each raise their own
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        raise Unusable(lines[0][:200]) from error
 
 
 def keep(folder: Path, copy: Path) -> None:

@@ -158,7 +158,7 @@ def identity(cell: Cell, data: dict[str, Any]) -> dict[str, Any]:
 
     The keys are written out, so that a name in the code can change and no cell's with it. Seeds are
     no part, for a cell may get more of them: see ``bench.run.groups``. Nor is the code: see
-    ``bench.run.provenance.code_digest``. Switches of JAX are part of it where they were chosen.
+    ``bench.run.code``. Switches of JAX are part of it where they were chosen.
 
     Args:
         cell: planned.

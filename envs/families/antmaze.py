@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from envs.environment import Environment, World
-from envs.family import Collection, Family, MinariData, Row
+from envs.family import SMOKE, Collection, Family, MinariData, Row, Size
 from envs.worlds.maps import MAPS, MAZE_DATA
 
 if TYPE_CHECKING:
@@ -64,6 +64,12 @@ FAMILY = Family(
     name="antmaze",
     title=_title,
     world=_world,
+    sizes={
+        "smoke": SMOKE,
+        "quick": Size(10_000, 64, (64, 64), scale=0.04, num_evaluations=1, num_episodes=5),
+        "cpu": Size(150_000, 64, (256, 256), scale=1.0, num_evaluations=1, num_episodes=50),
+        "paper": Size(scale=1.0, num_evaluations=10, num_episodes=100),
+    },
     # Row counts are those of D4RL's files, rounded to 1,000 (TFDS catalogue page d4rl_antmaze).
     rows=tuple(Row(environment, data, 1_000_000, (0.0, 1.0)) for environment, data in MAZE_DATA),
     in_post=True,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from envs.environment import Environment, World
-from envs.family import Collection, Family, MinariData, Row
+from envs.family import SMOKE, Collection, Family, MinariData, Row, Size
 from envs.scores import REFERENCE_RETURNS
 
 if TYPE_CHECKING:
@@ -62,6 +62,12 @@ FAMILY = Family(
     name="locomotion",
     title=lambda environment, data: f"{environment}-{data}",
     world=_world,
+    sizes={
+        "smoke": SMOKE,
+        "quick": Size(20_000, 64, (64, 64), scale=0.08, num_evaluations=1, num_episodes=5),
+        "cpu": Size(100_000, 64, (128, 128), scale=0.2, num_evaluations=4, num_episodes=10),
+        "paper": Size(scale=1.0, num_evaluations=10, num_episodes=10),
+    },
     versions=("v4", "v5"),
     rows=tuple(
         Row(environment, data, num_rows, REFERENCE_RETURNS[environment])

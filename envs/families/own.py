@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from envs.environment import Environment, World
+from envs.families import locomotion
 from envs.family import Family
 
 if TYPE_CHECKING:
@@ -28,4 +29,9 @@ def _world(task: Task, version: str) -> World:
     return World(task.environment, make)
 
 
-FAMILY = Family(name="own", title=_title, world=_world)
+FAMILY = Family(
+    name="own",
+    title=_title,
+    world=_world,
+    sizes=locomotion.FAMILY.sizes,
+)

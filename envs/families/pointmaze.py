@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from envs.environment import Environment, World
-from envs.family import Collection, Family, Row
+from envs.family import SMOKE, Collection, Family, Row, Size
 from envs.worlds.maps import MAPS, MAZE_DATA
 
 if TYPE_CHECKING:
@@ -44,6 +44,12 @@ FAMILY = Family(
     name="pointmaze",
     title=_title,
     world=_world,
+    sizes={
+        "smoke": SMOKE,
+        "quick": Size(20_000, 64, (64, 64), scale=0.1, num_evaluations=1, num_episodes=20),
+        "cpu": Size(20_000, 64, (128, 128), scale=0.1, num_evaluations=4, num_episodes=50),
+        "paper": Size(scale=1.0, num_evaluations=10, num_episodes=100),
+    },
     # As many rows as antmaze has.
     rows=tuple(Row(environment, data, 1_000_000, (0.0, 1.0)) for environment, data in MAZE_DATA),
     goal_return=1.0,

@@ -23,7 +23,7 @@ from envs.sources.reader import Reader
 from envs.sources.reading import Unreadable, readable
 from envs.sources.regenerated import dataset_folder
 from envs.spaces import Array
-from envs.tasks import TASKS, Task
+from envs.tasks import Task
 from envs.worlds.gymnasium_lanes import ActionRange, GymnasiumLanes
 
 _FIX = "write it again with Minari, from whole episodes"
@@ -53,9 +53,7 @@ def provenance(task: Task, scale: float) -> dict[str, Any]:
         InputError: the dataset is missing or half written.
     """
     del scale
-    missing = "write it with Minari"
-    if task.name in TASKS:  # without a row there is no name to fetch it by
-        missing += f", or run: rl-or-bc data fetch {task.name} --source own"
+    missing = f"write it with Minari, or run: rl-or-bc data fetch {task.data} --source own"
     metadata = read_metadata(task.data, missing, _FIX)
     expected = task.gymnasium_id.rpartition(":")[2]  # without the module that registers it
     registered = repr(gymnasium.envs.registration.registry.get(expected))

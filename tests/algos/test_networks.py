@@ -92,13 +92,63 @@ def test_a_varying_deviation_is_an_exponential_from_e_to_minus_5_to_1_of_a_tanh(
     ("number", "mean", "log_std"),
     [(-9.0, -9.0, -5.0), (-0.5, -0.5, -0.5), (1.0, 2.0, 2.0), (1.5, 3.75, 2.0), (9.0, 9.0, 2.0)],
 )
-def test_the_mean_and_deviation_of_an_unsquashed_gaussian_are_bounded(number, mean, log_std):
-    actor = networks.unsquashed_actor((1,), OBSERVATION_DIM, ACTION_DIM)
-    policy = actor.apply(of_one_number(actor, number), jnp.zeros((1, OBSERVATION_DIM)))
+def test_the_mean_and_deviation_before_the_tanh_are_bounded(number, mean, log_std):
+    actor = networks.squashed_actor((1,), OBSERVATION_DIM, ACTION_DIM)
+    policy = actor.apply(of_one_number(actor, number), jnp.zeros((1, OBSERVATION_DIM))).gaussian
     np.testing.assert_allclose(policy.mode(), np.full((1, ACTION_DIM), mean), rtol=1e-5)
     np.testing.assert_allclose(
         policy.stddev(), np.full((1, ACTION_DIM), np.exp(log_std)), rtol=1e-5
     )
+
+
+@pytest.fixture
+def squashed():
+    """A distribution of actions at 5 observations, and its Gaussian's mean and deviation."""
+    generator = np.random.default_rng(2)
+    mean, std = generator.normal(size=(5, ACTION_DIM)), generator.uniform(0.3, 1.0, (5, ACTION_DIM))
+    actor = networks.squashed_actor(HIDDEN, OBSERVATION_DIM, ACTION_DIM)
+    policy = actor.apply(actor.init(jax.random.key(0)), observations())
+    like = lambda x: jnp.asarray(x, jnp.float32)
+    gaussian = type(policy.gaussian)(like(mean), like(std))
+    return policy._replace(gaussian=gaussian), mean, std
+
+
+def slope_of_cdf(mean, std, actions):
+    """Log density as the numerical derivative of the share of lower actions."""
+    share = lambda a: norm.cdf(np.arctanh(a), mean, std)
+    width = 1e-4 * (1.0 - actions**2)
+    density = (share(actions + width) - share(actions - width)) / (2.0 * width)
+    return np.log(density).sum(axis=-1)
+
+
+def test_the_mode_of_a_squashed_gaussian_is_the_tanh_of_the_mean(squashed):
+    policy, mean, _ = squashed
+    np.testing.assert_allclose(policy.mode(), np.tanh(mean), rtol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(5, ACTION_DIM), (3, 5, ACTION_DIM)])
+def test_noise_becomes_actions_whose_densities_are_slopes_of_their_distribution(shape, squashed):
+    policy, mean, std = squashed
+    noise = np.random.default_rng(3).normal(size=shape)
+    pushed, log_prob = policy.push(jnp.asarray(noise, jnp.float32))
+    np.testing.assert_allclose(pushed, np.tanh(mean + std * noise), rtol=1e-4, atol=1e-6)
+    expected = slope_of_cdf(mean, std, np.tanh(mean + std * noise))
+    np.testing.assert_allclose(log_prob, expected, rtol=1e-3, atol=1e-3)
+
+
+def test_densities_of_any_actions_are_slopes_of_their_distribution(squashed):
+    policy, mean, std = squashed
+    expected = slope_of_cdf(mean, std, np.asarray(actions(), np.float64))
+    np.testing.assert_allclose(policy.log_prob(actions()), expected, rtol=1e-3, atol=1e-3)
+
+
+def test_an_action_at_its_bound_has_the_density_a_millionth_within(squashed):
+    policy, mean, std = squashed
+    bounds = np.array([[1.0, -1.0], [-1.0, 1.0], [1.0, 1.0], [-1.0, -1.0], [1.0, -1.0]])
+    raw = np.arctanh(bounds * (1.0 - 1e-6))
+    # There the slope of the tanh is 2e-6.
+    expected = np.sum(norm.logpdf(raw, mean, std) + np.log(1e6 / 2.0), axis=1)
+    np.testing.assert_allclose(policy.log_prob(jnp.asarray(bounds)), expected, rtol=2e-2)
 
 
 def test_a_fresh_gaussian_actor_has_unit_deviation():
@@ -183,7 +233,7 @@ def test_hidden_kernels_are_orthogonal_with_gain_sqrt_2():
         (networks.gaussian_actor((8, 8), 8, 3), 2.0**0.5),
         (networks.varying_gaussian_actor((8, 8), 8, 3), 2.0**0.5),
         # CQL's policy starts in the middle of all actions.
-        (networks.unsquashed_actor((8, 8), 8, 3), 1e-3),
+        (networks.squashed_actor((8, 8), 8, 3), 1e-3),
     ],
 )
 def test_the_last_kernel_is_orthogonal_with_its_gain(network, gain):

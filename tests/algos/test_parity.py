@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from algos import bc, core, cql, dt, iql, sampling, td3_bc, views
+from algos import bc, core, cql, dt, iql, normalize, sampling, td3_bc, views
 from envs.environment import EnvSpec
 from envs.spaces import Box
 
@@ -240,20 +240,30 @@ def first_state(case, groups):
     # Their code adds 1e-6 to DT's deviations and ours 1e-3.
     std = std + (1e-6 - 1e-3 if case.make is dt.make else 0.0)
     statistics = views.Statistics(jnp.asarray(mean, jnp.float32), jnp.asarray(std, jnp.float32))
+    algorithm = case.make(case.config, SPEC)
     # Not run, only traced: making orthogonal matrices would take most of the time.
-    state = jax.eval_shape(case.make(case.config, SPEC).init, jax.random.key(0), statistics)
-    normalize = getattr(case.config, "normalize_observations", True)
-    fields = {"normalizer": core.Normalizer.create(statistics, normalize)}
-    for field, params in case.parts(groups["initial"]).items():
-        old = getattr(state, field)
+    state = jax.eval_shape(algorithm.init, jax.random.key(0), statistics)
+    scales = isinstance(state, normalize.State)
+    method = with_parameters(state.method if scales else state, case.parts(groups["initial"]))
+    if not scales:
+        return method
+    return state.replace(method=method, normalizer=normalize.Normalizer.create(statistics))
+
+
+def with_parameters(state, parts):
+    """A method's state made of arrays: ``parts`` by field, and zeros in the optimizers."""
+    shapes = lambda tree: jax.tree.map(np.shape, tree)
+    alone = isinstance(state, core.Trainable)  # of a method of one network, the actor
+    fields = {}
+    for field, params in parts.items():
+        old = state if alone else getattr(state, field)
         trainable = isinstance(old, core.Trainable)
-        shapes = lambda tree: jax.tree.map(np.shape, tree)
         assert shapes(params) == shapes(old.params if trainable else old)
         fields[field] = old.replace(params=params) if trainable else params
     fresh = lambda leaf: (
         np.zeros(leaf.shape, leaf.dtype) if isinstance(leaf, jax.ShapeDtypeStruct) else leaf
     )
-    return jax.tree.map(fresh, state.replace(**fields))
+    return jax.tree.map(fresh, fields["actor"] if alone else state.replace(**fields))
 
 
 def replaying(case):
@@ -303,7 +313,10 @@ def replayed(name):
         batch, draw = jax.tree.map(lambda leaf, step=step: leaf[step], arrays)
         state, metrics = update(state, batch, draw, np.int32(step))
         history.append(metrics)
-    parts = {field: getattr(state, field) for field in case.parts(groups["initial"])}
+    method = state.method if isinstance(state, normalize.State) else state
+    alone = isinstance(method, core.Trainable)
+    fields = case.parts(groups["initial"])
+    parts = {field: method if alone else getattr(method, field) for field in fields}
     bare = lambda part: part.params if isinstance(part, core.Trainable) else part
     return (
         jax.tree.map(lambda *values: np.stack(values), *history),

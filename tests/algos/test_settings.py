@@ -99,7 +99,8 @@ def test_in_a_long_run_values_travel_the_whole_way_of_an_ant():
 
 def test_every_table_of_settings_names_families_that_there_are():
     known = {*FAMILIES, EVERYWHERE}
-    for table in (settings.EVERY_METHOD, *settings.SMALL.values(), *settings.UNPUBLISHED.values()):
+    of_all = (settings.VALUES, settings.EVERY_METHOD)
+    for table in (*of_all, *settings.SMALL.values(), *settings.UNPUBLISHED.values()):
         assert set(table) <= known
 
 

@@ -6,6 +6,7 @@ import pytest
 from algos import views
 from envs import toy
 from envs.dataset import Dataset
+from envs.errors import InputError
 
 
 def episodes(*rewards, truncated=()):
@@ -126,6 +127,16 @@ def test_transforms_leave_the_dataset_as_it_was(transform):
     dataset = episodes([1.0, 2.0], [5.0])
     views.transitions(dataset, transform)
     assert dataset.rewards.tolist() == [1.0, 2.0, 5.0]
+
+
+def test_a_reward_transform_can_be_any_function_of_the_dataset():
+    dataset = episodes([1.0, 2.0], [5.0])
+    doubled = lambda dataset: 2.0 * dataset.rewards
+    assert views.transitions(dataset, doubled).rewards.tolist() == [2.0, 4.0, 10.0]
+    assert views.transitions(dataset, doubled).rewards.dtype == np.float32
+    assert views.sarsa(dataset, doubled).rewards.tolist() == [2.0, 4.0, 10.0]
+    with pytest.raises(InputError, match=r"one reward for each row, got \[\] for 3 rows"):
+        views.transitions(dataset, lambda dataset: dataset.rewards.sum())
 
 
 def test_transitions_mask_terminations_only():

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from bench import cli, store
@@ -57,7 +58,7 @@ def test_the_constant_reward_is_named():
     )
 
 
-@pytest.mark.parametrize("name", store.PLAYED)
+@pytest.mark.parametrize("name", audits.PLAYED)
 def test_a_policy_that_looks_at_nothing_and_scores_high_is_named(name):
     assert audits.remarks(audit(**{name: -50.0}), TASK) == []
     (line,) = audits.remarks(audit(**{name: -49.9}), TASK)
@@ -119,10 +120,12 @@ def test_no_committed_data_are_remarked_upon():
 def test_references_are_random_actions_and_the_best_tenth():
     found = audits.propose(audit(random=-99.0, best_tenth=-20.0), TASK)
     assert found[:2] == (-99.0, -20.0)
-    assert found.row == '_own("me/logs-v0", "Pendulum-v1", (-99.0, -20.0)),'
+    assert found.command == (
+        "rl-or-bc grid --data me/logs-v0 --environment Pendulum-v1 --reference -99.0 -20.0"
+    )
     assert "score 0 is what random actions got (20 episodes played)" in found.reason
     assert audits.propose(audit(random=-123.456, best_tenth=1.23456), TASK)[:2] == (-123.5, 1.235)
-    low = dict.fromkeys(store.PLAYED, -1000.02)
+    low = dict.fromkeys(audits.PLAYED, -1000.02)
     close = audits.propose(audit(**low, best_tenth=-1000.01), TASK)
     assert close[:2] == (-1000.02, -1000.01)  # rounded they would be one
 
@@ -151,7 +154,8 @@ def test_there_may_be_nothing_to_propose(facts, reason):
 def folder(tmp_path):
     """A folder of scores with the audit of their data."""
     facts = sound("hopper-medium/bc", environment="Hopper-v4")
-    files.write_json(tmp_path / "provenance.json", {"hopper-medium/bc": facts})
+    store.write_rows(tmp_path / "scores.csv", pd.DataFrame(columns=list(store.SCORE_COLUMNS)))
+    store.write_provenance(tmp_path / "provenance.json", {"hopper-medium/bc": facts})
     files.write_json(tmp_path / "audit.json", {store.data_name(facts): audit(logs=1.0)})
     return tmp_path
 

@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 from importlib.metadata import version
-from pathlib import Path
 from types import SimpleNamespace
 
 import jax
@@ -19,7 +18,6 @@ from bench.run import cell as cells
 from bench.run import checkpoint
 from bench.run import data as at_hand
 from bench.run import plan as plans
-from bench.run import provenance as origins
 from bench.run.profiles import PROFILES
 from envs.errors import InputError
 from envs.sources import regenerated
@@ -354,28 +352,3 @@ def test_the_folder_stays_when_seeds_are_added_or_a_setting_gets_another_name(da
 def test_settings_that_cannot_be_run_are_refused_before_anything_is(overrides, message):
     with pytest.raises(InputError, match=message):
         plan(**overrides)
-
-
-def test_the_digest_of_the_code_changes_with_every_source_that_makes_numbers(tmp_path, monkeypatch):
-    counted = ["algos/iql.py", "envs/worlds/maze.py", "envs/sources/d4rl.py"]
-    counted += ["bench/run/train.py", "bench/run/evaluate.py"]
-    for name in (*counted, "bench/report/page.py", "tests/algos/test_iql.py"):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text("x = 1\n")
-    monkeypatch.setattr(origins, "_ROOT", tmp_path)
-    digest = origins.code_digest.__wrapped__  # not the one that is remembered
-    digests = [digest()]
-    for name in counted:
-        (tmp_path / name).write_text("x = 2\n")
-        digests.append(digest())
-    (tmp_path / "envs" / "more.py").write_text("x = 1\n")
-    digests.append(digest())
-    (tmp_path / "envs" / "more.py").rename(tmp_path / "envs" / "other.py")
-    digests.append(digest())
-    assert len(set(digests)) == len(counted) + 3
-    for name in ("bench/report/page.py", "tests/algos/test_iql.py"):
-        (tmp_path / name).write_text("x = 2\n")
-    # Nor does the order in which the system lists files count.
-    listed = Path.glob
-    monkeypatch.setattr(Path, "glob", lambda *args: sorted(listed(*args), reverse=True))
-    assert digest() == digests[-1]

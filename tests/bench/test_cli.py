@@ -123,7 +123,10 @@ def test_list_names_what_there_is(what, found, capsys):
         (["audit", "hopper-medium-v2", "--environment", "Hopper-v4"], "data fetch hopper-medium"),
         (["audit", "me/logs", "--environment", "Pendulum-v1"], "ends in a version, as me/logs-v0"),
         (["data", "mak"], "unknown command 'data mak'; did you mean 'data make'?"),
-        (["train", "bc", "hopper-medium", "--zz", "1"], "known: --profile, --source"),
+        (
+            ["train", "bc", "hopper-medium", "--zz", "1"],
+            "known: --reference, --tasks-file, --profile, --source",
+        ),
     ],
 )
 def test_a_mistake_is_answered_with_one_line_and_status_2(

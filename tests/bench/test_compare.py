@@ -88,6 +88,7 @@ def test_compare_prints_the_posts_scores_and_as_csv_all_of_them(tmp_path, capsys
         "title": "IQL",
         "style": "offline RL",
         "told": "nothing",
+        "paper": "arXiv:2110.06169",
         "settings": {"seeds": [0, 1], "num_episodes": 1, "source": "regenerated", "scale": 0.1},
         "dataset": {"hash": "d"},
         "hash": "0",

@@ -1,7 +1,6 @@
 """What the page on the claims says, from rows whose scores are known."""
 
 import dataclasses
-import json
 import re
 
 import numpy as np
@@ -132,13 +131,13 @@ def test_the_best_is_chosen_anew_in_each_draw(tmp_path):
 def single_seed(folder, *cells):
     """Leave the first seed alone to ``cells``, (task, algorithm), or to all of them."""
     scores = pd.read_csv(folder / "scores.csv")
-    facts = json.loads((folder / "provenance.json").read_text())
+    facts = store.read_provenance(folder / "provenance.json")
     chosen = set(cells) or set(zip(scores["task"], scores["algorithm"], strict=True))
     names = pd.Series(zip(scores["task"], scores["algorithm"], strict=True))
     store.write_rows(folder / "scores.csv", scores[(scores["seed"] == 0) | ~names.isin(chosen)])
     for task, algorithm in chosen:
         facts[f"{task}/{algorithm}"]["settings"]["seeds"] = [0]
-    files.write_json(folder / "provenance.json", facts)
+    store.write_provenance(folder / "provenance.json", facts)
 
 
 @pytest.mark.parametrize("cells", [(), ((LOCOMOTION[0], "iql"), (FAR[0], "iql"), (UMAZE, "iql"))])
@@ -212,7 +211,7 @@ def returns(low, high):
 
 
 def write_audits(folder, **changes):
-    facts = json.loads((folder / "provenance.json").read_text())
+    facts = store.read_provenance(folder / "provenance.json")
     audits = {
         store.data_name(cell): {
             "rewards": {"edges": [-0.5, 0.5], "counts": [0, 500, 0]},
@@ -259,9 +258,9 @@ def test_rewards_that_make_no_difference(tmp_path, changes, constant):
 
 def test_columns_that_cannot_be_compared_settle_no_claim(tmp_path):
     folder = write(tmp_path, 0, 90, LOCOMOTION)
-    facts = json.loads((folder / "provenance.json").read_text())
+    facts = store.read_provenance(folder / "provenance.json")
     facts[f"{LOCOMOTION[2]}/iql"]["environment"] = "Other-v0"
-    files.write_json(folder / "provenance.json", facts)
+    store.write_provenance(folder / "provenance.json", facts)
     (finding,) = find(folder).values()
     assert finding.holds is None
     text = f"columns of {LOCOMOTION[2]} were scored in different environments"
@@ -274,7 +273,7 @@ def test_imitation_that_is_told_the_goal_is_no_side_of_the_mazes_claim(tmp_path,
     scores = {(task, "bc"): 10.0 for task in FAR} | {(task, "rvs_g"): 80.0 for task in FAR}
     scores |= {(task, "dt"): 0.0 for task in FAR} | {(task, "iql"): 50.0 for task in FAR}
     folder = write_scores(tmp_path / "regenerated" / "quick", FAR, (100,), scores=scores)
-    facts = json.loads((folder / "provenance.json").read_text())
+    facts = store.read_provenance(folder / "provenance.json")
     for told, best, value in (
         ("the goal", "BC", 40.0),
         ("nothing", "RvS-G", -30.0),
@@ -283,7 +282,7 @@ def test_imitation_that_is_told_the_goal_is_no_side_of_the_mazes_claim(tmp_path,
         for name, cell in facts.items():
             if name.endswith("/rvs_g"):
                 cell["told"] = told
-        files.write_json(folder / "provenance.json", facts)
+        store.write_provenance(folder / "provenance.json", facts)
         (finding,) = find(folder).values()
         assert finding.value == pytest.approx(value, abs=2.0)
         assert f", {best} " in finding.measured

@@ -103,9 +103,9 @@ def test_keep_leaves_out_what_the_table_has_and_nothing_else(finished, monkeypat
         assert grid(finished, "--keep", "--algorithms", "bc", "iql", workers=2) == 0
     assert published(finished) == before
     path = finished / "regenerated" / "smoke" / "provenance.json"
-    provenance = json.loads(path.read_text())
+    provenance = store.read_provenance(path)
     provenance["antmaze-umaze/iql"]["hash"] = "of other settings"
-    path.write_text(json.dumps(provenance))
+    store.write_provenance(path, provenance)
     capsys.readouterr()
     assert grid(finished, "--keep", "--algorithms", "bc", "iql") == 0
     assert capsys.readouterr().out.count("in the table") == 3
@@ -174,11 +174,27 @@ def test_what_ends_a_grid_leaves_finished_cells_in_the_table(
 def test_cells_of_other_code_are_kept_and_named(finished, monkeypatch, capsys):
     assert grid(finished, "--algorithms", "bc") == 0
     assert "other code" not in capsys.readouterr().out
-    monkeypatch.setattr(grids, "code_digest", lambda: "of a method that was edited since")
-    assert grid(finished, "--algorithms", "bc") == 0
+    edited = "algos/bc.py"  # since the cells of one task were finished
+    for path in finished.glob("runs/regenerated/hopper-medium/*/*/*/code.json"):
+        files = json.loads(path.read_text())
+        path.write_text(json.dumps({k: "0" if k == edited else v for k, v in files.items()}))
+    assert grid(finished, "--algorithms", "bc", "iql") == 0
     shown = " ".join(capsys.readouterr().out.split())
-    assert "2 cells were finished by other code than today's" in shown
+    assert "cells of other code than today's: 1, such as " in shown
     assert str(finished / "runs" / "regenerated" / "hopper-medium" / "bc") in shown
+    trained, train = [], cells._train
+
+    def noted(cell, *rest):
+        trained.append(cell.name)
+        train(cell, *rest)
+
+    before = published(finished)
+    monkeypatch.setattr(cells, "_train", noted)
+    for _ in range(2):
+        assert grid(finished, "--algorithms", "bc", "iql", "--rerun") == 0
+        assert trained == ["hopper-medium/bc"]
+        assert "other code" not in capsys.readouterr().out
+    assert published(finished) == before
 
 
 def test_damaged_provenance_is_one_line_at_the_end_of_a_grid(finished, capsys):

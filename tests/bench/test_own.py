@@ -1,6 +1,8 @@
 """Data that users bring: a Minari dataset, scored in the environment that its row names."""
 
 import json
+import shlex
+import sys
 import warnings
 
 import gymnasium
@@ -21,7 +23,6 @@ from bench.run.evaluate import episode_seeds
 from bench.run.profiles import PROFILES
 from envs import tasks
 from envs.errors import InputError
-from envs.families import own as own_family
 from envs.sources import own, registry
 from envs.sources.regenerated import dataset_folder
 from envs.worlds.gymnasium_lanes import ActionRange, GymnasiumLanes
@@ -96,8 +97,7 @@ def environments(tmp_path, monkeypatch):
 @pytest.fixture
 def row(monkeypatch):
     """``TASK`` as a row of the registry."""
-    monkeypatch.setitem(tasks.TASKS, TASK.name, TASK)
-    monkeypatch.setitem(tasks.FAMILIES, tasks.OWN, own_family.FAMILY)
+    tasks.register(TASK)
 
 
 def save(dataset_id, episodes, env):
@@ -262,7 +262,7 @@ def test_data_of_another_environment_are_doubted_and_of_none_are_not():
 
 
 def test_missing_and_damaged_data_are_one_line(row):
-    with pytest.raises(InputError, match="data fetch me-reach --source own"):
+    with pytest.raises(InputError, match="data fetch Me/Reach-v2 --source own"):
         own.read(TASK, 1.0)
     write()
     folder = dataset_folder(TASK.data) / "data"
@@ -462,7 +462,7 @@ def test_rewards_that_never_vary_are_said_to_leave_nothing_to_offline_rl(grid, c
     assert (found["constant_reward"], len(found["remarks"])) == (0.0, 1)
 
 
-def test_references_are_proposed_for_data_without_a_row(row, monkeypatch, capsys):
+def test_references_are_proposed_for_data_without_a_row(row, tmp_path, capsys):
     write("Me/New-v0")
     assert cli.main(["audit", "Me/New-v0"]) == 2
     assert "name the gymnasium environment" in capsys.readouterr().err
@@ -470,18 +470,21 @@ def test_references_are_proposed_for_data_without_a_row(row, monkeypatch, capsys
     found = json.loads(capsys.readouterr().out)
     references = found["references"]
     baseline = found["baselines"]
-    best = max(store.PLAYED, key=lambda name: baseline[name]["return"])
+    best = max(audits.PLAYED, key=lambda name: baseline[name]["return"])
     assert references["low"] == pytest.approx(baseline[best]["return"], rel=1e-3)
     assert references["high"] == pytest.approx(found["returns"]["100%"], rel=1e-3)
     assert found["scores"]["100%"] == pytest.approx(100.0, abs=0.5)
     assert cli.main(["audit", "Me/New-v0", "--environment", "Reach-v0"]) == 0
-    assert capsys.readouterr().out.splitlines()[-1].strip() == references["row"]
-    # What is pasted is a row, and the next audit of it raises no doubt about the scale.
-    task = eval(references["row"].rstrip(","), {"_own": tasks._own})
-    assert task.reference_returns == (references["low"], references["high"])
-    monkeypatch.setitem(tasks.TASKS, task.name, task)
-    assert cli.main(["audit", "Me/New-v0", "--environment", "Reach-v0"]) == 2
-    assert "has a row; run: rl-or-bc audit me-new" in capsys.readouterr().err
+    assert capsys.readouterr().out.splitlines()[-1].strip() == references["command"]
+    # What is pasted runs, on the scale that was proposed.
+    program, *words = shlex.split(references["command"])
+    small = ["--algorithms", "bc", "--profile", "smoke", "--workers", "1"]
+    assert (program, cli.main([*words, *small, "--results", str(tmp_path / "results")])) == (
+        "rl-or-bc",
+        0,
+    )
+    (facts,) = store.read_provenance(tmp_path / "results/own/smoke/provenance.json").values()
+    assert facts["task"]["reference_returns"] == [references["low"], references["high"]]
 
 
 def test_without_a_scale_no_score_is_told(row, capsys):
@@ -510,3 +513,99 @@ def test_doing_nothing_in_reacher_is_said_to_score_high_and_proposed_as_0():
     proposed = audits.propose(found, task)
     assert proposed.low == pytest.approx(found["baselines"]["no_action"]["return"], rel=0.02)
     assert proposed.high == pytest.approx(-4.0, rel=1e-3)
+
+
+def forget():
+    """Know what a process knows that has just begun."""
+    tasks.FAMILIES.pop(tasks.OWN, None)
+    for name in [name for name, task in tasks.TASKS.items() if task.family == tasks.OWN]:
+        del tasks.TASKS[name]
+
+
+SMALL = ("--algorithms", "bc", "--profile", "smoke", "--num-seeds", "2")
+GRID = ("grid", "--data", TASK.data, "--environment", f"{__name__}:Reach-v0")
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_grid_takes_own_data_as_they_are_named_and_a_table_needs_no_name(
+    workers, tmp_path, monkeypatch, capsys
+):
+    write(env=None)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "my_package", raising=False)
+    (tmp_path / "my_package.py").write_text(
+        "import gymnasium\n"
+        f"from {__name__} import STEPS, Reach\n"
+        "gymnasium.register('Mine-v0', Reach, max_episode_steps=STEPS)\n"
+    )
+    root = ["--results", str(tmp_path / "results")]
+    small = [*SMALL[:1], "bc", "td3_bc", *SMALL[2:], "--workers", workers, *root]
+    named = ["--data", TASK.data, "--environment", "my_package:Mine-v0", "--reference", "-1", "3"]
+    assert cli.main(["grid", *named, *small]) == 0
+    capsys.readouterr()
+    forget()
+    assert cli.main(["table", *root]) == 0
+    assert TASK.name in capsys.readouterr().out
+    forget()
+    assert cli.main(["report", *root]) == 0
+    assert "me-reach" in (tmp_path / "results/own/smoke/report.html").read_text()
+    forget()
+    assert cli.main(["table", "--check", *root]) == 0
+
+
+def test_a_file_of_tasks_serves_every_command(tmp_path, capsys):
+    write()
+    rows = tmp_path / "rows.toml"
+    name = f"{__name__}:Reach-v0"
+    rows.write_text(
+        f'[[tasks]]\ndata = "{TASK.data}"\nenvironment = "{name}"\nreference = [-1, 3]\n'
+    )
+    common = ["--tasks-file", str(rows)]
+    learning = [*common, "--profile", "smoke", "--results", str(tmp_path / "results")]
+    for command in (
+        ["audit", TASK.name, *common],
+        ["train", "bc", TASK.name, *learning],
+        ["grid", "--algorithms", "bc", "--workers", "1", *learning],
+        ["grid", "--tasks", TASK.name, "--algorithms", "bc", "--workers", "1", *learning],
+    ):
+        forget()
+        assert cli.main(command) == 0, capsys.readouterr().err
+        assert TASK.name in capsys.readouterr().out
+
+
+def test_train_and_audit_take_a_dataset_in_place_of_a_task(tmp_path, capsys):
+    returns = [part[:, 0].sum() for part in np.split(write(), [3])]
+    scale = [TASK.data, "--environment", "Reach-v0", "--reference", "-1", "3"]
+    assert cli.main(["audit", *scale, "--json"]) == 0
+    scores = json.loads(capsys.readouterr().out)["scores"]
+    assert scores["100%"] == pytest.approx(25.0 * (max(returns) + 1.0))
+    learning = ["--profile", "smoke", "--results", str(tmp_path / "results")]
+    assert cli.main(["train", "bc", *scale, *learning]) == 0
+    assert len(list((tmp_path / "results/runs/own").glob("me-reach/bc/*"))) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["grid", "--data", TASK.data], "name the gymnasium environment that is to score"),
+        ([*GRID], "to have them proposed, run: rl-or-bc audit Me/Reach-v2"),
+        ([*GRID, "--reference", "3", "-1"], "the second, a good return, must be above it"),
+        ([*GRID, "--reference", "3"], "--reference"),
+        (["grid", "--data", "logs", "--environment", "Reach-v0", "--reference", "0", "1"], "-v0"),
+        ([*GRID, "--reference", "0", "1", "--source", "d4rl"], "d4rl has no data for me-reach"),
+        ([*GRID, "--reference", "0", "1", "--tasks", "hopper-medium"], "a table has one source"),
+        (["grid", "--tasks", "hopper-medium", "--reference", "0", "1"], "leave it out"),
+        (["train", "bc", TASK.data], "name the gymnasium environment that is to score"),
+        (["train", "bc", TASK.data, "--environment", "Reach-v0"], "--reference LOW HIGH"),
+        (["train", "bc", "hopper-medium", "--reference", "0", "1"], "leave it out"),
+        (["audit", TASK.data], "name the gymnasium environment that is to score"),
+        (["audit", "hopper-medium", "--reference", "0", "1"], "leave it out"),
+        (["grid", "--tasks-file", "none.toml"], "cannot read none.toml: No such file"),
+    ],
+)
+def test_own_data_that_are_named_by_halves_are_refused_in_a_line(arguments, reason, capsys):
+    write()
+    assert cli.main(arguments) == 2
+    error = capsys.readouterr().err
+    assert reason in " ".join(error.split())
+    assert error.count("\n") == 1

@@ -53,7 +53,7 @@ def test_published_cells_stand_in_table_order_whatever_the_order_they_came_in(tm
         store.publish(tmp_path, rows(task, algorithm, 0.0), {name: sound(name)}, ORDER)
     merged = store.read_rows(tmp_path / "scores.csv", store.SCORE_COLUMNS)
     assert list(dict.fromkeys(store.cell_names(merged))) == ["a/x", "a/y", "b/x"]
-    assert list(files.read_json(tmp_path / "provenance.json")) == ["a/x", "a/y", "b/x"]
+    assert list(store.read_provenance(tmp_path / "provenance.json")) == ["a/x", "a/y", "b/x"]
     assert merged["seed"].tolist()[:4] == [0, 0, 1, 1]
     assert merged["episode"].tolist()[:4] == [0, 1, 0, 1]
 
@@ -67,7 +67,7 @@ def test_publishing_a_cell_again_replaces_it_whole_and_leaves_the_others(tmp_pat
     merged = store.read_rows(tmp_path / "scores.csv", store.SCORE_COLUMNS)
     counts = store.cell_names(merged).value_counts().to_dict()
     assert counts == {"a/x": 2, "b/x": 4}
-    assert files.read_json(tmp_path / "provenance.json") == first | second
+    assert store.read_provenance(tmp_path / "provenance.json") == first | second
 
 
 def test_tracks_are_merged_as_scores_are(tmp_path):
@@ -79,11 +79,11 @@ def test_tracks_are_merged_as_scores_are(tmp_path):
         facts = {f"{task}/x": sound(f"{task}/x")}
         store.publish(tmp_path, rows(task, "x", 0.0), facts, ORDER, tracks(task, *xs))
     store.publish(tmp_path, rows("a", "y", 0.0), {"a/y": sound("a/y")}, ORDER)
-    merged = store.read_rows(tmp_path / "tracks.csv", store.TRACK_COLUMNS)
+    merged = store.read_tracks(tmp_path / "tracks.csv")
     assert store.cell_names(merged).tolist() == ["a/x", "b/x", "b/x", "b/x"]
     assert merged["x"].tolist() == [3.0, 4.0, 5.0, 6.0]
     store.publish(tmp_path, rows("b", "x", 0.0), {"b/x": sound("b/x")}, ORDER)
-    merged = store.read_rows(tmp_path / "tracks.csv", store.TRACK_COLUMNS)
+    merged = store.read_tracks(tmp_path / "tracks.csv")
     assert merged["x"].tolist() == [3.0]  # of the run before, which is gone
 
 
@@ -117,29 +117,78 @@ def test_a_return_that_is_no_number_is_named(tmp_path, value):
 @pytest.mark.parametrize(
     ("where", "value", "message"),
     [
-        ((), [], "is no provenance of cells"),
-        (("a/x",), 3, "no sound entry for 'a/x'"),
-        (("a/x", "style"), "other", "no sound style"),
-        (("a/x", "settings", "seeds"), None, "no sound settings.seeds"),
-        (("a/x", "algorithm"), "y", "another cell's provenance for 'a/x'"),
-        (("a/x", "dataset_provenance"), None, "no sound dataset_provenance"),
-        (("a/x", "dataset_provenance"), {"doubts": "ab"}, "no sound dataset_provenance"),
-        (("a/x", "dataset_provenance"), {"doubts": [1]}, "no sound dataset_provenance"),
-        (("a/x", "dataset_provenance"), {"scored_in": []}, "no sound dataset_provenance"),
+        ((), [], "is no provenance of cells as this version writes it"),
+        ((), {"a/x": sound("a/x")}, "is no provenance of cells as this version writes it"),
+        (("shared",), 3, "no sound 'shared'"),
+        (("tasks", "a"), 3, "no sound entry for 'a/x'"),
+        (
+            (
+                "cells",
+                "a/x",
+            ),
+            3,
+            "no sound entry for 'a/x'",
+        ),
+        (("cells", "a/x", "style"), "other", "no sound style"),
+        (("cells", "a/x", "settings", "seeds"), None, "no sound settings.seeds"),
+        (("cells", "a/x", "algorithm"), "y", "another cell's provenance for 'a/x'"),
+        (("cells", "a/x", "dataset_provenance"), None, "no sound dataset_provenance"),
+        (("cells", "a/x", "dataset_provenance"), {"doubts": "ab"}, "no sound dataset_provenance"),
+        (("cells", "a/x", "dataset_provenance"), {"doubts": [1]}, "no sound dataset_provenance"),
+        (("cells", "a/x", "dataset_provenance"), {"scored_in": []}, "no sound dataset_provenance"),
     ],
 )
 def test_provenance_that_is_not_sound_is_named(tmp_path, where, value, message):
-    whole = {"a/x": sound("a/x")}
-    files.write_json(tmp_path / "p.json", whole)
-    assert store.read_provenance(tmp_path / "p.json") == whole
-    part = whole
+    parts = {"shared": {}, "tasks": {}, "algorithms": {}, "cells": {"a/x": sound("a/x")}}
+    files.write_json(tmp_path / "p.json", parts)
+    assert store.read_provenance(tmp_path / "p.json") == parts["cells"]
+    part = parts
     for key in where[:-1]:
         part = part[key]
     if where:
         part[where[-1]] = value
-    files.write_json(tmp_path / "p.json", whole if where else value)
-    with pytest.raises(InputError, match=message):
+    files.write_json(tmp_path / "p.json", parts if where else value)
+    with pytest.raises(InputError, match=message) as refused:
         store.read_provenance(tmp_path / "p.json")
+    assert "\n" not in str(refused.value)
+
+
+def test_what_cells_have_in_common_is_written_once_and_read_for_each(tmp_path):
+    cells = {
+        f"{task}/{name}": sound(
+            f"{task}/{name}", device="cpu", title=name.upper(), environment=task, hash=task + name
+        )
+        for task in ("a", "b")
+        for name in ("x", "y")
+    }
+    cells["b/y"]["versions"] = {"jax": "1"}  # a fact that one cell alone has
+    store.write_provenance(tmp_path / "p.json", cells)
+    assert store.read_provenance(tmp_path / "p.json") == cells
+    parts = files.read_json(tmp_path / "p.json")
+    assert parts["shared"]["device"] == "cpu"
+    assert parts["tasks"]["a"] == {"task": {"name": "a"}, "environment": "a"}
+    assert parts["algorithms"]["x"] == {"algorithm": "x", "title": "X"}
+    assert parts["cells"]["b/y"] == {"hash": "by", "versions": {"jax": "1"}}
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("a,x,0,0,0 1,0.5 1.5,2.5", "whose points are no numbers"),
+        ("a,x,0,0,0,,1.0", "no numbers in 'x'"),
+        ("a,x,0,0,0,dear,1.0", "whose points are no numbers"),
+        ("a,x,0,0,0.5,1.0,1.0", "whose points are no numbers"),
+        ("a,x,0,0,0,inf,1.0", "no numbers in 'x'"),
+        ("a,x,y,0,0,1.0,1.0", "no numbers in 'seed'"),
+    ],
+)
+def test_tracks_that_are_not_sound_are_named(tmp_path, line, message):
+    path = tmp_path / "tracks.csv"
+    path.write_text(f"{','.join(store.TRACK_COLUMNS)}\na,x,0,0,0 5,1.0 0.1,2.0 -0.3\n")
+    assert store.read_tracks(path)["y"].tolist() == [2.0, -0.3]
+    path.write_text(f"{','.join(store.TRACK_COLUMNS)}\n{line}\n")
+    with pytest.raises(InputError, match=message):
+        store.read_tracks(path)
 
 
 def test_damaged_json_is_named(tmp_path):

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from bench import cli, display
+from bench import cli, display, store
 from bench.report import artifacts, formats, page, plots, scores
 from bench.report.text import escape_html, escape_latex, escape_markdown
 from envs.errors import InputError
@@ -27,12 +27,19 @@ def root(tmp_path_factory):
     root = tmp_path_factory.mktemp("r") / "a\x1b[31m[red]$"
     folder = write_scores(root / "regenerated" / "quick", TASKS, (50, 100), (0, 1))
     write_tracks(folder, "pointmaze-medium-play", "iql", [(0.0, 0.0), (1.0, 2.0)])
-    provenance = json.loads((folder / "provenance.json").read_text())
+    provenance = store.read_provenance(folder / "provenance.json")
     for facts in provenance.values():
-        facts |= {"title": EVIL, "told": EVIL, "hash": EVIL, "environment": EVIL, "device": EVIL}
+        facts |= {
+            "title": EVIL,
+            "told": EVIL,
+            "paper": EVIL,
+            "hash": EVIL,
+            "environment": EVIL,
+            "device": EVIL,
+        }
         facts |= {"config": {EVIL: EVIL}, "dataset_provenance": {"doubts": [EVIL]}}
         facts["settings"]["source"] = facts["dataset"]["hash"] = EVIL
-    (folder / "provenance.json").write_text(json.dumps(provenance))
+    store.write_provenance(folder / "provenance.json", provenance)
     artifacts.write(folder, formats.build)
     return root
 

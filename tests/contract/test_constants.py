@@ -110,12 +110,14 @@ CONSTANTS = [
     ("steps after which critics are trusted", settings.STEPS_TO_TRUST_CRITICS, 50_000, OURS),
     (
         "values in pointmaze",
-        settings.POINTMAZE,
+        settings.VALUES,
         {
-            "discount": 0.97,
-            "polyak": 0.05,
-            "learning_rate": 2e-3,
-            "reward_transform": "minus_one",
+            "pointmaze": {
+                "discount": 0.97,
+                "polyak": 0.05,
+                "learning_rate": 2e-3,
+                "reward_transform": "minus_one",
+            }
         },
         OURS,
     ),

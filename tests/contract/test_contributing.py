@@ -1,4 +1,4 @@
-"""CONTRIBUTING.md's worked example, done to a copy of the project."""
+"""CONTRIBUTING.md's worked examples, done to a copy of the project."""
 
 import re
 import shutil
@@ -9,31 +9,43 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+TEXT = (ROOT / "CONTRIBUTING.md").read_text()
 
 
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory):
-    """The project with the examples' file and lines added."""
+    """The project with the examples' files beside it."""
     folder = tmp_path_factory.mktemp("scratch")
+    ignored = shutil.ignore_patterns("__pycache__")
     for name in ("algos", "bench", "envs"):
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    contracts = ("contract/test_algorithm_contract.py", "envs/test_task_contract.py")
-    for name in ("__init__.py", "conftest.py", *contracts):
-        target = folder / "tests" / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(ROOT / "tests" / name, target)
-        (target.parent / "__init__.py").touch()
+        shutil.copytree(ROOT / name, folder / name, ignore=ignored)
     shutil.copy(ROOT / "pyproject.toml", folder / "pyproject.toml")
-    text = (ROOT / "CONTRIBUTING.md").read_text()
-    path, code = re.search(r"<!-- file: (\S+) -->\n```python\n(.*?)```", text, re.DOTALL).groups()
-    (folder / path).write_text(code)
-    starts = {"VARIANTS": "VARIANTS = {\n", "TASKS": "CONTRIBUTING.md has an example.\n"}
-    found = re.findall(r"<!-- line: (\S+) (\S+) -->\n```\w*\n(.*?)```", text, re.DOTALL)
-    assert [table for _, table, _ in found] == list(starts)
-    for path, table, line in found:
-        registry = (folder / path).read_text()
-        assert registry.count(starts[table]) == 1
-        (folder / path).write_text(registry.replace(starts[table], starts[table] + line))
+    files = re.findall(r"<!-- file: (\S+) -->\n```\w+\n(.*?)```", TEXT, re.DOTALL)
+    assert [path for path, _ in files] == ["rwr.py", "rows.toml"]
+    for path, content in files:
+        (folder / path).write_text(content)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def moved(copy, tmp_path_factory):
+    """The copy with the method made part of the package, as the text says at its end."""
+    folder = tmp_path_factory.mktemp("moved") / "project"
+    shutil.copytree(copy, folder)
+    code = (folder / "rwr.py").read_text()
+    without = re.sub(r"COLUMNS = .*\n\n", "", code)
+    assert code != without
+    (folder / "rwr.py").unlink()
+    (folder / "algos/rwr.py").write_text(without)
+    path, line = re.search(r"<!-- line: (\S+) VARIANTS -->\n```\w*\n(.*?)```", TEXT, re.S).groups()
+    text = (folder / path).read_text()
+    for before, after in (
+        ("VARIANTS = {\n", f"VARIANTS = {{\n{line}"),
+        ("outside, rvs, ", "outside, rvs, rwr, "),
+    ):
+        assert text.count(before) == 1
+        text = text.replace(before, after)
+    (folder / path).write_text(text)
     return folder
 
 
@@ -45,43 +57,59 @@ def run(folder, *arguments):
     )
 
 
-def test_the_new_method_is_listed(copy):
-    done = run(copy, "bench", "list", "algorithms")
+def commands():
+    """The commands that the text gives for the method's file."""
+    (block,) = re.findall(r"```sh\n(rl-or-bc check-method.*?)```", TEXT, re.DOTALL)
+    return [line.split()[1:] for line in block.splitlines()]
+
+
+def test_the_example_keeps_the_contract(copy):
+    (check,) = [words for words in commands() if words[0] == "check-method"]
+    done = run(copy, "bench", *check)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count(": ok\n") >= 10
+
+
+def test_the_examples_settings_are_listed(copy):
+    (listed,) = [words for words in commands() if words[0] == "list"]
+    done = run(copy, "bench", *listed)
+    assert re.search(r"^inverse_temperature +5 +published", done.stdout, re.MULTILINE), done.stderr
+
+
+def test_the_example_is_trained_beside_a_method_of_the_package(copy):
+    """The text's grid, at the smallest size."""
+    (grid,) = [words for words in commands() if words[0] == "grid"]
+    tasks = ["--tasks", "pointmaze-umaze", "--profile", "smoke", "--workers", "2"]
+    done = run(copy, "bench", *grid, *tasks)
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"^task +BC +RWR", done.stdout, re.MULTILINE)
+
+
+def test_the_method_can_become_part_of_the_package(moved):
+    done = run(moved, "bench", "list", "algorithms")
     assert re.search(r"^rwr +RWR +imitation", done.stdout, re.MULTILINE), done.stderr
 
 
-def test_the_new_task_is_listed(copy):
-    done = run(copy, "bench", "list", "tasks")
-    assert re.search(r"^me-pendulum +own +Pendulum-v1", done.stdout, re.MULTILINE), done.stderr
-
-
 def test_the_examples_logs_become_the_tasks_data(copy):
-    text = (ROOT / "CONTRIBUTING.md").read_text()
-    (code,) = re.findall(r"<!-- run -->\n```python\n(.*?)```", text, re.DOTALL)
+    (code,) = re.findall(r"<!-- run -->\n```python\n(.*?)```", TEXT, re.DOTALL)
     (copy / "logs.py").write_text(code)
     done = run(copy, "logs")
     assert done.returncode == 0, done.stderr
-    done = run(copy, "bench", "audit", "me-pendulum")
+    named = ("me/pendulum-v0", "--environment", "Pendulum-v1")
+    done = run(copy, "bench", "audit", *named)
     assert re.search(r"^rows +20000 *$", done.stdout, re.MULTILINE), done.stderr
     assert re.search(r"^episodes +100 *$", done.stdout, re.MULTILINE)
-    # The row of the text is what the audit proposes; physics may differ in the last digits.
-    row = r'_own\("me/pendulum-v0", "Pendulum-v1", \((\S+), (\S+)\)\),'
-    (written,), (proposed,) = re.findall(row, text), re.findall(row, done.stdout)
+    # The command of the text is what the audit proposes; physics may differ in the last digits.
+    command = rf"rl-or-bc grid --data {' '.join(named)} --reference (\S+) (\S+)"
+    (written,), (proposed,) = re.findall(command, TEXT), re.findall(command, done.stdout)
     assert [float(value) for value in proposed] == pytest.approx(
         [float(value) for value in written], rel=0.05
     )
-
-
-@pytest.mark.parametrize(("name", "least"), [("rwr", 10), ("me-pendulum", 6)])
-def test_the_contract_tests_pick_the_new_one_up_and_pass(name, least, copy):
-    done = run(copy, "pytest", "-p", "no:cacheprovider", "-k", name, "tests")
-    passed = re.search(r"(\d+) passed", done.stdout)
-    assert done.returncode == 0, done.stdout
-    assert passed is not None
-    assert int(passed[1]) >= least
+    done = run(copy, "bench", "audit", "me-pendulum", "--tasks-file", "rows.toml")
+    assert re.search(r"^rows +20000 *$", done.stdout, re.MULTILINE), done.stderr
 
 
 def test_the_example_is_formatted_and_linted_like_the_rest(copy):
     for check in (["check"], ["format", "--check"]):
-        done = run(copy, "ruff", *check, "--no-cache", "algos/rwr.py")
+        done = run(copy, "ruff", *check, "--no-cache", "rwr.py")
         assert done.returncode == 0, done.stdout + done.stderr

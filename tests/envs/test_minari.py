@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from minari.data_collector import EpisodeBuffer
 from minari.storage import remotes
 
-from bench import cli
+from bench import cli, store
 from envs.errors import InputError
 from envs.sources import minari, registry
 from envs.tasks import TASKS, get_task
@@ -235,12 +235,12 @@ def test_another_environment_than_the_datas_is_refused_unless_insisted_on(
     assert cli.main([*arguments, "v5"]) == 0
     text = Path("results/local/minari/smoke/table1.md").read_text()
     assert "†" not in text
-    facts = json.loads(Path("results/local/minari/smoke/provenance.json").read_text())
+    facts = store.read_provenance(Path("results/local/minari/smoke/provenance.json"))
     assert facts["hopper-medium/bc"]["environment"] == "Hopper-v5"
     assert cli.main([*arguments, "v4", "--insist"]) == 0
     text = Path("results/local/minari/smoke/table1.md").read_text()
     assert "† Insisted on: hopper-medium of source minari was collected in Hopper-v5" in text
-    facts = json.loads(Path("results/local/minari/smoke/provenance.json").read_text())
+    facts = store.read_provenance(Path("results/local/minari/smoke/provenance.json"))
     assert facts["hopper-medium/bc"]["environment"] == "Hopper-v4"
     (audit,) = json.loads(Path("results/local/minari/smoke/audit.json").read_text()).values()
     assert audit["environment"] == "Hopper-v4"

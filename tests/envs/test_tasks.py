@@ -26,12 +26,6 @@ reference = [0, 1.5]
 """
 
 
-@pytest.fixture(autouse=True)
-def registry(monkeypatch):
-    monkeypatch.setattr(tasks, "TASKS", dict(tasks.TASKS))
-    monkeypatch.setattr(tasks, "FAMILIES", dict(tasks.FAMILIES))
-
-
 def facts(task):
     return {"name": task.name, **dataclasses.asdict(task), "reference_returns": [-1212.0, -150.0]}
 
@@ -128,9 +122,8 @@ def test_every_source_says_what_it_has_data_for():
     assert found["own"] == set()
 
 
-def test_own_data_are_what_the_source_own_has(monkeypatch):
-    monkeypatch.setitem(tasks.TASKS, LOGS.name, LOGS)
-    monkeypatch.setattr("envs.sources.registry.TASKS", tasks.TASKS)
+def test_own_data_are_what_the_source_own_has():
+    tasks.register(LOGS)
     assert resolve("me-logs", None) == (LOGS, "own")
     assert SOURCES["own"].tasks == ("me-logs",)
     assert "me-logs" not in SOURCES["regenerated"].tasks

@@ -60,5 +60,4 @@ if __name__ == "__main__":
     files.write_text(README, quoting(README.read_text()))
     for path, figure in figures().items():
         files.write_text(path, drawing(path, figure))
-        files.write_bytes(path.with_suffix(".png"), plots.png(figure))
-    sys.stdout.write(f"table and figures of the committed results: {README}, {FIGURES}\n")
+    sys.stdout.write(f"tables and figures of the committed results: {README}, {FIGURES}\n")

@@ -17,6 +17,7 @@ def sound(name, **more):
     """The least that the provenance of the cell called ``task/algorithm`` may say."""
     task, algorithm = name.split("/")
     facts = {"algorithm": algorithm, "title": "X", "style": "imitation", "told": "nothing"}
+    facts |= {"paper": "arXiv:2110.06169"}
     facts |= {"task": {"name": task}, "dataset": {"hash": "d"}, "hash": "0"}
     facts |= {"settings": {"seeds": [0], "num_episodes": 1, "source": "regenerated", "scale": 0.1}}
     return facts | more
@@ -38,6 +39,7 @@ def write_scores(folder, tasks=TASKS, steps=(50, 100), seeds=(0, 1, 2), scores=N
                 "title": title,
                 "style": style,
                 "told": "nothing",
+                "paper": "arXiv:2110.06169",
                 "config": {"hidden_dims": [8, 8], "learning_rate": 1e-3},
                 "settings": {
                     "seeds": list(seeds),
@@ -78,4 +80,5 @@ def write_tracks(folder, task, algorithm, *paths):
         for episode, path in enumerate(paths)
         for step, (x, y) in enumerate(path)
     ]
-    store.write_rows(folder / "tracks.csv", pd.DataFrame(points, columns=list(store.TRACK_COLUMNS)))
+    tracks = pd.DataFrame(points, columns=list(store.TRACK_COLUMNS))
+    store.write_tracks(folder / "tracks.csv", tracks)

@@ -574,7 +574,7 @@ def test_two_grids_that_publish_at_once_lose_no_cell(tmp_path):
     scores = store.read_rows(tmp_path / "scores.csv", store.SCORE_COLUMNS)
     names = {f"{task}/method{number}" for task in ("a", "b") for number in range(10)}
     assert set(store.cell_names(scores)) == names
-    assert set(files.read_json(tmp_path / "provenance.json")) == names
+    assert set(store.read_provenance(tmp_path / "provenance.json")) == names
 
 
 def test_a_grid_holds_the_lock_while_it_publishes(datasets, tmp_path, monkeypatch):

@@ -16,7 +16,6 @@ from bench import cli, store
 from bench.run import plan as plans
 from bench.run.profiles import PROFILES
 from envs import tasks
-from envs.families import own as own_family
 
 STEPS = 6
 ALIVE = []  # environments that are not closed
@@ -96,8 +95,7 @@ def add_tasks(monkeypatch):
         rows = [tasks.own_task(f"me/{name}-v0", f"{name}-v0", (0.0, 6.0)) for name in names]
         for row in rows:
             save(row.data)
-            monkeypatch.setitem(tasks.TASKS, row.name, row)
-            monkeypatch.setitem(tasks.FAMILIES, tasks.OWN, own_family.FAMILY)
+            tasks.register(row)
         return rows
 
     return add

@@ -11,7 +11,6 @@ import pytest
 from bench import cli
 from envs import tasks
 from envs.collect.make import make
-from envs.families import own as own_family
 from envs.recipes import Recipe
 from envs.sources import registry
 from envs.sources.regenerated import dataset_folder
@@ -73,8 +72,7 @@ def test_own_data_run_no_code(trap, changes, monkeypatch, capsys):
     dial.save()
     set_trap("me/dial-v0", trap, "Dial-v0", changes)
     task = dial.row()
-    monkeypatch.setitem(tasks.TASKS, task.name, task)
-    monkeypatch.setitem(tasks.FAMILIES, tasks.OWN, own_family.FAMILY)
+    tasks.register(task)
     run_all(task.name, "own", capsys)
 
 

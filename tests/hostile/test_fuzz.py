@@ -90,6 +90,7 @@ def scored(tmp_path_factory):
         "title": "IQL",
         "style": "offline RL",
         "told": "nothing",
+        "paper": "arXiv:2110.06169",
         "config": {"num_steps": 10},
         "settings": {"seeds": [0, 1], "num_episodes": 1, "source": "regenerated", "scale": 0.1},
         "dataset": {"dataset_id": "x", "hash": "y"},
@@ -141,8 +142,10 @@ values = st.recursive(
 def test_provenance_of_other_shapes_is_refused_in_one_line(tmp_path, scored, data):
     scores, provenance = scored
     facts = json.loads(provenance)
-    entry = facts["hopper-medium/iql"]
-    where = data.draw(st.sampled_from([facts, entry, entry["task"], entry["settings"]]))
+    entry = facts["shared"]
+    where = data.draw(
+        st.sampled_from([facts, facts["cells"], entry, entry["task"], entry["settings"]])
+    )
     where[data.draw(st.sampled_from(sorted(where)))] = data.draw(values)
     read_everything(tmp_path, scores.encode(), json.dumps(facts).encode())
 

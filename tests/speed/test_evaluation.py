@@ -59,11 +59,11 @@ def policies(task: Task) -> tuple[Program, core.State]:
     biases = (*expert.biases[:-1], expert.biases[-1][means])
     # A dense layer's leaves come in the order of their names, bias before kernel.
     cloned = [leaf for layer in zip(biases, kernels, strict=True) for leaf in layer]
-    replaced, structure = jax.tree.flatten(states.actor.params)
+    replaced, structure = jax.tree.flatten(states.method.params)
     assert [leaf.shape[1:] for leaf in replaced] == [leaf.shape for leaf in cloned]
     stacked = [jnp.broadcast_to(leaf, (len(SEEDS), *leaf.shape)) for leaf in cloned]
     params = jax.tree.unflatten(structure, stacked)
-    return program, states.replace(actor=states.actor.replace(params=params))
+    return program, states.replace(method=states.method.replace(params=params))
 
 
 def gymnasium_seconds(
