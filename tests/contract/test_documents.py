@@ -69,8 +69,8 @@ def test_every_column_of_the_table_has_a_page():
 
 
 def commands():
-    """Each ``rl-or-bc`` command in a block of shell; CONTRIBUTING's are run by another test."""
-    for document in [path for path in DOCUMENTS if path.name != "CONTRIBUTING.md"]:
+    """Each ``rl-or-bc`` command in a block of shell of the documents."""
+    for document in DOCUMENTS:
         for block in re.findall(r"```(?:ba)?sh\n(.*?)```", document.read_text(), re.DOTALL):
             for line in re.findall(r"^(?:\.venv/bin/)?rl-or-bc (.*)", block, re.MULTILINE):
                 yield tuple(line.partition("#")[0].split())
@@ -80,6 +80,7 @@ def commands():
 def test_commands_of_the_documents_have_the_options_that_they_use(words, capsys):
     options = [word for word in words if word.startswith("--")]
     # The settings of a method are listed where its name and its task's are known.
+    # A user's own is known where the file is there, which the document's reader has.
     known = 1 if "--methods-file" in words else 3
     name = words[: {"train": known, "data": 2}.get(words[0], 1)]
     with pytest.raises(SystemExit) as ended:
