@@ -34,7 +34,11 @@ def files_of(cell: Cell, lanes: Environment) -> dict[str, str]:
         cell: planned.
         lanes: the environment that scores it.
     """
-    made = get_algorithm(cell.algorithm).make, get_source(cell.settings.source).reader.read, type(lanes)
+    made = (
+        get_algorithm(cell.algorithm).make,
+        get_source(cell.settings.source).reader.read,
+        type(lanes),
+    )
     modules = closure((*(part.__module__ for part in made), *_HARNESS))
     paths = sorted(path for module in modules for path in _files(module))
     return {path.relative_to(_ROOT).as_posix(): _digest(path) for path in dict.fromkeys(paths)}

@@ -80,7 +80,10 @@ def test_list_names_what_there_is(what, found, capsys):
         (["grid", "--profile", "quik"], "unknown profile 'quik'; did you mean 'quick'?"),
         (["grid", "--source", "d4lr"], "unknown source 'd4lr'"),
         (["train", "iql", "antmaze-umaz"], "did you mean 'antmaze-umaze'?"),
-        (["train", "bc", "hopper-medium", "--num-seeds", "0"], "num_seeds must be at least 1"),
+        (
+            ["train", "bc", "hopper-medium", "--num-seeds", "0"],
+            "num_seeds must be 1 to 1,000, got 0",
+        ),
         (["train", "bc", "hopper-medium", "--num-steps", "0"], "num_steps must be at least 1"),
         (
             ["train", "bc", "hopper-medium", "--num-steps", "7", "--num-evaluations", "2"],
