@@ -92,11 +92,11 @@ class RoboticsAntMaze:
         return self._observations(), at_goal.astype(np.float64), at_goal
 
     def restorable(self, observations: Array) -> Array:
-        """``[K]`` all; see ``envs.environment.Environment``."""
+        """``[K]`` all; see ``envs.environment.Replayable``."""
         return np.ones(len(observations), bool)
 
     def restore(self, observations: Array) -> Array:
-        """See ``envs.environment.Environment``; goals are restored where they are shown."""
+        """See ``envs.environment.Replayable``; goals are restored where they are shown."""
         self._simulator.restore(observations)
         if self._show_goal:
             self._goals[:] = observations[:, -2:]

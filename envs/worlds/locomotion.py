@@ -168,12 +168,12 @@ class Locomotion:
         return self._observations(), np.where(active, rewards, 0.0), active & terminations
 
     def restorable(self, observations: Array) -> Array:
-        """``[K]`` where no velocity was clipped; see ``envs.environment.Environment``."""
+        """``[K]`` where no velocity was clipped; see ``envs.environment.Replayable``."""
         qvel = observations[:, self._simulator.model.nq - 1 :]
         return np.abs(qvel).max(axis=1) < self._body.velocity_limit
 
     def restore(self, observations: Array) -> Array:
-        """States with x = 0; see ``envs.environment.Environment``."""
+        """States with x = 0; see ``envs.environment.Replayable``."""
         positions = self._simulator.model.nq - 1
         for lane, observation in enumerate(observations):
             qpos = np.concatenate([[0.0], observation[:positions]])

@@ -19,10 +19,9 @@ import gymnasium
 import mujoco
 import numpy as np
 
-from envs.dataset import Dataset
 from envs.environment import EnvSpec
 from envs.spaces import Array, Box
-from envs.worlds.maps import CELL_SIZE, cell_to_xy, find_cells, xy_to_cell
+from envs.worlds.maps import CELL_SIZE, cell_to_xy, find_cells
 from envs.worlds.simulate import Simulator
 
 GOAL_RADIUS = 0.5  # metres
@@ -84,11 +83,11 @@ class Maze:
         return self._simulator.states(), at_goal.astype(np.float64), at_goal
 
     def restorable(self, observations: Array) -> Array:
-        """``[K]`` all; see ``envs.environment.Environment``."""
+        """``[K]`` all; see ``envs.environment.Replayable``."""
         return np.ones(len(observations), bool)
 
     def restore(self, observations: Array) -> Array:
-        """See ``envs.environment.Environment``; goals stay."""
+        """See ``envs.environment.Replayable``; goals stay."""
         self._simulator.restore(observations)
         return self._simulator.states()
 
@@ -138,25 +137,6 @@ def draw_goal_noise(generator: np.random.Generator) -> Array:
 def is_at(goals: Array, xy: Array) -> Array:
     """``[N]`` whether ``xy`` ``[N, 2]`` is a success for ``goals`` ``[N, 2]``, in metres."""
     return np.linalg.norm(xy - goals, axis=1) <= GOAL_RADIUS
-
-
-def count_solutions(dataset: Dataset, maze: str) -> int:
-    """Episodes that lead from the evaluation start to the evaluation goal of ``maze``.
-
-    Those that are in the start's cell before they are in the goal's: where there are none, what
-    leads from one to the other has to be put together from several episodes.
-    """
-    count = 0
-    starts = dataset.episode_starts
-    start, goal = find_cells(maze, "R"), find_cells(maze, "G")
-    for first, last in zip(starts.tolist(), dataset.episode_ends.tolist(), strict=True):
-        rows = slice(first, last + 1)
-        xy = np.concatenate([dataset.observations[rows, :2], dataset.next_observations[[last], :2]])
-        cells = xy_to_cell(xy)
-        at_start = (cells == start).all(axis=1)
-        at_goal = (cells == goal).all(axis=1)
-        count += bool(at_goal[at_start.argmax() :].any()) if at_start.any() else 0
-    return count
 
 
 def add_walls(spec: mujoco.MjSpec, centres: Array) -> None:

@@ -45,7 +45,7 @@ def episodes(*rewards, terminations=()):
         terminations=np.isin(rows, terminations),
         truncations=np.isin(rows, ends),
         episode_ends=ends,
-        next_observations=observations + np.float32(1),
+        final_observations=observations[ends] + np.float32(1),
     )
 
 
