@@ -24,6 +24,8 @@ from bench.commands import (
     grid,
     play,
     report,
+    runs,
+    sweep,
     table,
     train,
 )
@@ -84,8 +86,8 @@ def _dispatch(arguments: list[str]) -> int:
         name = " ".join(arguments[:words])
         if name in COMMANDS:
             command, rest = COMMANDS[name], arguments[words:]
-            if command.run is train.run:  # parses for itself: its options depend on the method
-                return train.run(rest)
+            if command.run in (train.run, sweep.run):  # their options depend on the method
+                return command.run(rest)
             return command.run(parse(command.arguments, rest, f"rl-or-bc {name}"))
     if arguments == ["--version"]:
         print(f"rl-or-bc {_version()}")
@@ -123,7 +125,9 @@ COMMANDS = {
     "audit": Command(audit.Arguments, audit.run),
     "train": Command(train.Arguments, train.run),
     "cell": Command(cell.Arguments, cell.run),
+    "sweep": Command(sweep.Arguments, sweep.run),
     "grid": Command(grid.Arguments, grid.run),
+    "runs": Command(runs.Arguments, runs.run),
     "play": Command(play.Arguments, play.run),
     "table": Command(table.Arguments, table.run),
     "compare": Command(compare.Arguments, compare.run),

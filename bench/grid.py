@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import traceback
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -61,40 +61,24 @@ def run(
     rows, tracks, provenance, failures, stale = [], [], {}, [], []
     kept = _published(planned, folder, results_folder) if keep else []
     for cell in kept:
-        display.started(cell.name)
-        display.finished(cell.name, "in the table")
+        display.started(cell.title)
+        display.finished(cell.title, "in the table")
     planned = [cell for cell in planned if cell not in kept]
-    for cell in planned if rerun else ():
-        cells.forget_other_code(cell, results_folder, display.note)
-    num_workers = min(num_workers, len(planned))
     try:
-        with asked_to_stop() as asked, contextlib.ExitStack() as stack:
-            launch = LAUNCHERS["processes" if num_workers > 1 else "here"]
-            outcomes = launch(
-                planned,
-                display,
-                results_folder=results_folder,
-                asked=asked,
-                num_workers=num_workers,
-            )
-            stack.callback(outcomes.close)  # workers end before the tables are written
-            for cell, outcome in outcomes:
-                if isinstance(outcome, InputError):
-                    raise outcome
-                if isinstance(outcome, OSError) and outcome.errno in files.CANNOT_WRITE:
-                    raise outcome
-                if isinstance(outcome, Exception):
-                    failures.append(_record_failure(cell, results_folder, outcome))
-                    display.failed(cell.name, failures[-1])
+        # Closed, so that workers end before the tables are written.
+        with contextlib.closing(
+            launch(planned, results_folder, display, num_workers, rerun)
+        ) as ended:
+            for cell, outcome in ended:
+                if isinstance(outcome, str):
+                    failures.append(outcome)
                     continue
                 seeds = cell.settings.seeds
-                cell_rows, facts = cells.read(outcome, seeds)
+                cell_rows, provenance[cell.name] = cells.read(outcome, seeds)
                 rows.append(cell_rows)
                 tracks += [cells.read_tracks(outcome, seeds)] if cell.task.is_maze else []
-                provenance[cell.name] = facts
                 if not cells.is_of_todays_code(outcome, seeds):
                     stale.append(outcome)
-                display.finished(cell.name, summary_text(cell.task, cell_rows))
     finally:
         # Whatever ended the grid, cells that are done are in its tables.
         if provenance:
@@ -107,6 +91,53 @@ def run(
             "they are, and --rerun trains them again"
         )
     return failures
+
+
+def launch(
+    planned: Sequence[Cell],
+    results_folder: Path,
+    display: Display,
+    num_workers: int = 1,
+    rerun: bool = False,
+) -> Generator[tuple[Cell, Path | str], None, None]:
+    """Run every cell that is not done, and tell ``display`` how each ended.
+
+    Args:
+        planned: as of `run`.
+        results_folder: as of `run`.
+        display: as of `run`.
+        num_workers: as of `run`.
+        rerun: as of `run`.
+
+    Yields:
+        a cell that has ended, with its folder, or with a line where it failed.
+
+    Raises:
+        bench.run.cell.Interrupted: as `run`.
+        OSError: as `run`.
+        InputError: as `run`.
+    """
+    for cell in planned if rerun else ():
+        cells.forget_other_code(cell, results_folder, display.note)
+    num_workers = min(num_workers, len(planned))
+    with asked_to_stop() as asked:
+        outcomes = LAUNCHERS["processes" if num_workers > 1 else "here"](
+            planned, display, results_folder=results_folder, asked=asked, num_workers=num_workers
+        )
+        with contextlib.closing(outcomes):
+            for cell, outcome in outcomes:
+                if isinstance(outcome, InputError):
+                    raise outcome
+                if isinstance(outcome, OSError) and outcome.errno in files.CANNOT_WRITE:
+                    raise outcome
+                if isinstance(outcome, Exception):
+                    failure = _record_failure(cell, results_folder, outcome)
+                    display.failed(cell.title, failure)
+                    yield cell, failure
+                else:
+                    rows, _ = cells.read(outcome, cell.settings.seeds)
+                    display.finished(cell.title, summary_text(cell.task, rows))
+                    yield cell, outcome
 
 
 def _published(planned: Sequence[Cell], folder: Path, results_folder: Path) -> list[Cell]:
@@ -145,4 +176,4 @@ def _record_failure(cell: Cell, results_folder: Path, error: Exception) -> str:
     folder = cells.failed_in(cell, results_folder)
     files.write_text(folder / "FAILED", "".join(traceback.format_exception(error)))
     reason = str(error).strip().splitlines() or [type(error).__name__]
-    return f"{cell.name} failed: {reason[0][:500]} (traceback: {folder / 'FAILED'})"
+    return f"{cell.title} failed: {reason[0][:500]} (traceback: {folder / 'FAILED'})"

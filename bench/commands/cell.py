@@ -12,6 +12,7 @@ import tyro
 from bench import devices
 from bench.commands.data import have_data
 from bench.commands.grid import prepare
+from bench.commands.options import MethodsFile
 from bench.commands.showing import fail
 from bench.places import LOCAL
 from envs.text import for_terminal
@@ -26,16 +27,20 @@ class Arguments:
 
     file: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="FILE")]
     """one of those that rl-or-bc grid --plan wrote"""
+    methods_file: MethodsFile = None
     results: Path = LOCAL
     """root of your results; jobs may share it"""
 
 
 def run(args: Arguments) -> int:
     """Run the cell of a file."""
+    from algos.registry import add_file
     from bench.run.plan import from_json
     from envs.errors import InputError
     from envs.files import read_json
 
+    if args.methods_file:
+        add_file(args.methods_file)
     described = read_json(args.file)
     try:
         cell = from_json(described)
@@ -64,16 +69,16 @@ def run_one(cell: Cell, results_folder: Path, rerun: bool = False) -> int:
     with Bars("cells", 1) as bars, asked_to_stop() as asked:
         if rerun:
             cells.forget_other_code(cell, results_folder, bars.note)
-        bars.started(cell.name)
+        bars.started(cell.title)
         folder = cells.run(
             cell,
             results_folder,
             asked=asked,
-            progress=partial(bars.progress, cell.name),
-            scored=partial(bars.scored, cell.name),
+            progress=partial(bars.progress, cell.title),
+            scored=partial(bars.scored, cell.title),
             report=bars.note,
         )
         rows, _ = cells.read(folder, cell.settings.seeds)
-        bars.finished(cell.name, grid.summary_text(cell.task, rows))
+        bars.finished(cell.title, grid.summary_text(cell.task, rows))
     print(for_terminal(f"raw returns and provenance: {folder}"))
     return 0

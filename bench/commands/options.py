@@ -71,7 +71,7 @@ def parse(kind: Any, arguments: Sequence[str], prog: str) -> Any:
     for field in dataclasses.fields(parsed):
         if field.default is None and getattr(parsed, field.name) == ():
             name = option(field.name)
-            raise InputError(f"{name} is given without a name; name some or leave {name} out")
+            raise InputError(f"{name} is given without a value; give one or leave {name} out")
     return parsed
 
 
@@ -123,7 +123,10 @@ def _complaint(box: str) -> str:
 # tyro's words for a value that is none, and ours.
 _COMPLAINTS = (
     (r"Missing value for argument '(\S+)'.*", r"\1 takes a value"),
-    (r"Error parsing (\S+): no type matching (\S+) .* from \['(.*)'\].*", r"\1 takes \2, got '\3'"),
+    (
+        r"Error parsing (\S+): no type matching (?:\{\[)?(\S+) .* from \['(.*)'\].*",
+        r"\1 takes \2, got '\3'",
+    ),
     (r"Error parsing (\S+): invalid literal for int\(\).*: (.*)", r"\1 takes INT, got \2"),
     (r"Error parsing (\S+): could not convert .* to float: (.*)", r"\1 takes FLOAT, got \2"),
     (r"Error parsing (\S+): (.*)", r"\1: \2"),

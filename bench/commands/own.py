@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
@@ -77,6 +77,24 @@ def add(dataset: str, environment: str | None, args: OwnTasks) -> Task:
         )
     register(task)
     return task
+
+
+def resolve(name: str, args: Any) -> tuple[Task, str, str | None]:
+    """The task that ``name`` says, its source, and the version of its environment, if asked for.
+
+    Args:
+        name: a task, or a Minari dataset of a user's own.
+        args: `OwnTasks` with ``source`` and ``environment``.
+    """
+    from envs.sources import registry
+
+    read_file(args)
+    version = args.environment
+    if is_dataset(name, args.environment):
+        name, version = add(name, args.environment, args).name, None
+    else:
+        refuse_reference(args)
+    return *registry.resolve(name, args.source), version
 
 
 def refuse_reference(args: OwnTasks) -> None:

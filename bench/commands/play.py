@@ -10,7 +10,7 @@ from typing import Annotated
 import tyro
 
 from bench import devices
-from bench.commands.options import Count
+from bench.commands.options import Count, MethodsFile
 from bench.commands.showing import print_table
 from envs.errors import InputError
 
@@ -25,16 +25,20 @@ class Arguments:
     """whose policy; by default those of all seeds that were trained with the first"""
     episodes: Count = None
     """episodes of each; the cell's number by default, which plays its last evaluation again"""
+    methods_file: MethodsFile = None
 
 
 def run(args: Arguments) -> int:
     """Print each episode's return, score and length."""
+    from algos.registry import add_file
     from bench.run import policy
     from bench.run.data import make_lanes
     from envs.scores import normalized_score
 
     if args.episodes is not None and args.episodes < 1:
         raise InputError(f"episodes must be at least 1, got {args.episodes}")
+    if args.methods_file:
+        add_file(args.methods_file)
     devices.describe()
     cell, program, states = policy.load_group(policy.find(args.cell, args.seed))
     seeds = cell.settings.seeds

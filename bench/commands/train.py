@@ -23,7 +23,7 @@ from bench.commands.options import (
     parse_known,
     seeds_in,
 )
-from bench.commands.own import OwnTasks, add, is_dataset, read_file, refuse_reference
+from bench.commands.own import OwnTasks, resolve
 from bench.places import LOCAL
 from envs.errors import InputError
 
@@ -76,19 +76,12 @@ def run(arguments: list[str]) -> int:
     from algos.registry import ALGORITHMS, add_file
     from bench.run.plan import plan
     from bench.run.profiles import get_profile
-    from envs.sources.registry import resolve
 
     if first.methods_file:
         add_file(first.methods_file)
     if first.task in ALGORITHMS:
         raise InputError(f"the algorithm comes first: {prog} {first.task} {first.algorithm}")
-    read_file(first)
-    if is_dataset(first.task, first.environment):
-        name, version = add(first.task, first.environment, first).name, None
-    else:
-        refuse_reference(first)
-        name, version = first.task, first.environment
-    task, source = resolve(name, first.source)
+    task, source, version = resolve(first.task, first)
     profile = get_profile(first.profile)
     published = settings.resolve(first.algorithm, task.family, task=task.name).config
     size = profile.sizes[task.family]

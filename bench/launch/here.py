@@ -24,14 +24,14 @@ def run(
     """Run the cells in their order, one at a time; see `bench.launch.launcher.Launcher`."""
     del num_workers  # one
     for cell in planned:
-        display.started(cell.name)
+        display.started(cell.title)
         try:
             folder = cells.run(
                 cell,
                 results_folder,
                 asked=asked,
-                progress=partial(display.progress, cell.name),
-                scored=partial(display.scored, cell.name),
+                progress=partial(display.progress, cell.title),
+                scored=partial(display.scored, cell.title),
                 report=display.note,
             )
         except Exception as error:

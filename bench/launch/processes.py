@@ -87,7 +87,7 @@ def _run_all(
         if not todo.left:
             return None
         cell = todo.take(last, running)
-        display.started(cell.name)
+        display.started(cell.title)
         return cell
 
     run_one = partial(_run, results_folder=results_folder)
@@ -153,7 +153,7 @@ def _run(cell: Cell, results_folder: Path) -> Path:
         cell,
         results_folder,
         asked=_asked,
-        progress=lambda step, total: _events.send(("progress", cell.name, step, total)),
-        scored=lambda score: _events.send(("scored", cell.name, score)),
+        progress=lambda step, total: _events.send(("progress", cell.title, step, total)),
+        scored=lambda score: _events.send(("scored", cell.title, score)),
         report=lambda line: _events.send(("note", line)),
     )

@@ -94,7 +94,7 @@ def run(
     require_trust(cell.data, cell.insist)
     folder = folder_of(cell, results_folder)
     # Only for as long as it takes to say who trains which seeds; each group has its own lock.
-    with files.locked(folder / "lock", cell.name, report):
+    with files.locked(folder / "lock", cell.title, report):
         todo = groups.to_run(folder, cell.settings.seeds)
         groups.make(folder, todo)
     for number, seeds in enumerate(todo):
@@ -121,7 +121,7 @@ def forget_other_code(cell: Cell, results_folder: Path, report: Callable[[str], 
     for seeds in groups.to_run(folder, cell.settings.seeds):
         path = groups.folder_of(folder, seeds)
         if (path / "config.json").exists() and not _is_todays(path):
-            with files.locked(path / "lock", cell.name, report):
+            with files.locked(path / "lock", cell.title, report):
                 for part in path.iterdir():
                     if part.name != "lock":
                         files.remove(part)
@@ -156,7 +156,7 @@ def _run_group(
     report: Callable[[str], None],
 ) -> None:
     """Run the cell in ``folder``, all of its seeds side by side; arguments as of `run`."""
-    with files.locked(folder / "lock", cell.name, report):
+    with files.locked(folder / "lock", cell.title, report):
         if groups.is_finished(folder) and _is_whole(cell, folder):
             checkpoint.clear(folder / "checkpoint")  # of a run that was killed before it did so
             return
@@ -267,7 +267,7 @@ def _train(
         if written.has_evaluations(steps, settings.num_episodes):
             states, first_phase, first_step = loaded
         else:
-            report(f"{cell.name} lacks rows of evals.csv; the cell starts from nothing")
+            report(f"{cell.title} lacks rows of evals.csv; the cell starts from nothing")
     written.cut(offsets[first_phase] + first_step)
 
     saved = time.monotonic()
@@ -309,7 +309,7 @@ def _train(
                 save(index, step)
             progress(now, total)
             if stop and now < total:
-                raise Interrupted(f"{cell.name} stopped at step {now:,} of {total:,}")
+                raise Interrupted(f"{cell.title} stopped at step {now:,} of {total:,}")
     if written.lost:
         raise _diverged(cell, written.lost)
     policy.save(folder, cell, states)
@@ -318,7 +318,7 @@ def _train(
 def _diverged(cell: Cell, lost: dict[int, records.Loss]) -> Diverged:
     seed, (step, metric, value) = next(iter(lost.items()))
     others = f"; so it went with {len(lost)} of its seeds" if len(lost) > 1 else ""
-    return Diverged(f"{metric} of {cell.name}, seed {seed}, is {value} by step {step:,}{others}")
+    return Diverged(f"{metric} of {cell.title}, seed {seed}, is {value} by step {step:,}{others}")
 
 
 def _without(states: core.State, index: int, other: int) -> core.State:
@@ -335,7 +335,7 @@ def _require_rows(cell: Cell, phases: tuple[core.Phase, ...], dataset: Dataset) 
     for number, phase in enumerate(phases, start=1):
         if not all(len(leaf) for leaf in jax.tree.leaves(phase.view(dataset))):
             raise Fault(
-                f"{cell.name} has no rows to learn from in phase {number} of {len(phases)}: none "
+                f"{cell.title} has no rows to learn from in phase {number} of {len(phases)}: none "
                 f"of the {dataset.num_rows:,} rows of {len(dataset.episode_ends):,} episodes is "
                 "of use to it; give it longer episodes, or leave the method out"
             )

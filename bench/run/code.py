@@ -23,8 +23,11 @@ FILE = "code.json"  # in a group's folder: path -> SHA-256
 _ROOT = Path(__file__).parent.parent.parent
 _FOLLOWED = ("algos", "bench.run", "envs")
 _HARNESS = ("bench.run.train", "bench.run.evaluate")
-# Tables of methods and tasks. What they say of a cell is in its identity.
-_TABLES = ("algos.registry", "envs.recipes", "envs.sources.registry", "envs.tasks")
+# Tables of methods, settings and tasks. What they say of a cell is in its identity.
+_TABLES = (
+    *("algos.entry", "algos.outside", "algos.registry", "algos.settings"),
+    *("envs.families", "envs.family", "envs.recipes", "envs.sources.registry", "envs.tasks"),
+)
 
 
 def files_of(cell: Cell, lanes: Environment) -> dict[str, str]:
@@ -34,14 +37,15 @@ def files_of(cell: Cell, lanes: Environment) -> dict[str, str]:
         cell: planned.
         lanes: the environment that scores it.
     """
-    made = (
-        get_algorithm(cell.algorithm).make,
-        get_source(cell.settings.source).reader.read,
-        type(lanes),
-    )
-    modules = closure((*(part.__module__ for part in made), *_HARNESS))
-    paths = sorted(path for module in modules for path in _files(module))
-    return {path.relative_to(_ROOT).as_posix(): _digest(path) for path in dict.fromkeys(paths)}
+    method = get_algorithm(cell.algorithm)
+    reader = get_source(cell.settings.source).place.partition(":")[0]
+    roots = {method.make.__module__, reader, type(lanes).__module__, *_HARNESS}
+    outside = {} if _files(method.make.__module__) else {str(method.source): method.source}
+    for path in outside.values():  # a user's method counts too, with what it takes from here
+        roots |= _imports(path.read_text())
+    ours = {path for module in closure(roots) for path in _files(module)}
+    named = {path.relative_to(_ROOT).as_posix(): path for path in sorted(ours)} | outside
+    return {name: _digest(path) for name, path in named.items()}
 
 
 def is_todays(files: Mapping[str, str]) -> bool:
@@ -65,11 +69,15 @@ def closure(roots: Iterable[str]) -> set[str]:
     while todo:
         module = todo.pop()
         followed = any(module == name or module.startswith(f"{name}.") for name in _FOLLOWED)
-        if not followed or module in modules or module in _TABLES or not _files(module):
+        if not followed or module in modules or _is_table(module) or not _files(module):
             continue
         modules.add(module)
         todo += [name for path in _files(module) for name in _imports(path.read_text())]
     return modules
+
+
+def _is_table(module: str) -> bool:
+    return any(module == name or module.startswith(f"{name}.") for name in _TABLES)
 
 
 def _files(module: str) -> list[Path]:

@@ -66,6 +66,8 @@ class Cell:
         settings: how it is run.
         version: gymnasium's version of the environment; that of the data by default.
         insist: use data with doubts, see ``envs.sources.registry.require_trust``; moves no number.
+        label: tells it from others of its task and method where cells are named to people, such as
+            ``expectile 0.7``; moves no number.
     """
 
     task: Task
@@ -74,6 +76,7 @@ class Cell:
     settings: Settings
     version: str | None = None
     insist: bool = False
+    label: str = ""
 
     def __post_init__(self) -> None:
         """Refuse settings that cannot be run, before anything is.
@@ -99,6 +102,11 @@ class Cell:
         return f"{self.task.name}/{self.algorithm}"
 
     @property
+    def title(self) -> str:
+        """``task/algorithm`` and its label, for people."""
+        return f"{self.name} {self.label}".rstrip()
+
+    @property
     def world(self) -> World:
         """The environment that scores it."""
         return environment(self.task, self.settings.source, self.version)
@@ -120,10 +128,14 @@ def plan(task: Task, algorithm: str, profile: Profile, source: str, **overrides:
         source: where the data come from.
         overrides: ``config`` (a whole Config), ``seeds`` or ``num_seeds`` (0, 1, ...),
             ``num_evaluations``, ``num_episodes``, ``scale``, each in place of the profile's unless
-            None; ``version`` and ``insist`` of the cell.
+            None; ``version``, ``insist`` and ``label`` of the cell.
+
+    Raises:
+        InputError: a value that no run can have, or actions that the method does not take.
     """
     given = {key: value for key, value in overrides.items() if value is not None}
     size = profile.sizes[task.family]
+    get_algorithm(algorithm).require_actions(task.name, task.kind.actions)
     config = given.get("config") or resolve(algorithm, task.family, size, task.name).config
     num_evaluations = given.get("num_evaluations", size.num_evaluations)
     if num_evaluations < 1:
@@ -150,6 +162,7 @@ def plan(task: Task, algorithm: str, profile: Profile, source: str, **overrides:
         ),
         version=given.get("version"),
         insist=given.get("insist", False),
+        label=given.get("label", ""),
     )
 
 
@@ -209,6 +222,7 @@ def to_json(cell: Cell) -> Any:
         "settings": dataclasses.asdict(cell.settings),
         "version": cell.version,
         "insist": cell.insist,
+        "label": cell.label,
     }
     return json.loads(json.dumps(described))  # lists in place of tuples
 
@@ -220,7 +234,7 @@ def from_json(value: Any) -> Cell:
         InputError: a part is missing, is none of a cell's or cannot be its value.
     """
     described = typed.require_keys(
-        value, ("task", "algorithm", "config", "settings", "version", "insist"), "a cell"
+        value, ("task", "algorithm", "config", "settings", "version", "insist", "label"), "a cell"
     )
     algorithm = typed.convert(str, described["algorithm"], "algorithm")
     config_type = get_algorithm(algorithm).method.Config
@@ -231,6 +245,7 @@ def from_json(value: Any) -> Cell:
         settings=typed.build(Settings, described["settings"], "settings"),
         version=typed.convert(str | None, described["version"], "version"),
         insist=typed.convert(bool, described["insist"], "insist"),
+        label=typed.convert(str, described["label"], "label"),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ def facts(cell: Cell, dataset_provenance: dict[str, Any], code: str) -> dict[str
     device = jax.devices()[0]
     known = identity(cell, dataset_provenance)
     return known | {
+        "task": {"name": cell.task.name, **dataclasses.asdict(cell.task)},
         "settings": known["settings"] | {"seeds": list(cell.settings.seeds)},
         "dataset_provenance": dataset_provenance,
         "episode_seeds": episode_seeds(cell.settings.seeds, cell.settings.num_episodes).tolist(),

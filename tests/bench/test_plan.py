@@ -42,8 +42,7 @@ def test_a_setting_keeps_its_former_name_in_json_as_well(monkeypatch):
     class Renamed(type(plan().config)):
         max_weight: float = dataclasses.field(default=100.0, metadata={plans.KEY: "cap"})
 
-    entry = dataclasses.replace(ALGORITHMS["iql"], default=Renamed())
-    monkeypatch.setitem(ALGORITHMS, "iql", entry)
+    monkeypatch.setattr(ALGORITHMS["iql"].method, "Config", Renamed)
     cell = plan(config=Renamed(max_weight=5.0, num_steps=400))
     assert plans.to_json(cell)["config"]["cap"] == 5.0
     assert plans.from_json(plans.to_json(cell)) == cell

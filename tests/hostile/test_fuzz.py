@@ -9,9 +9,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bench import cli, grid, interrupt, store
+from bench.commands import cell as cell_command
 from bench.commands import data as data_command
-from bench.commands import doctor, train
+from bench.commands import doctor
 from bench.commands import grid as grid_command
+from bench.commands import sweep as sweep_command
 from bench.report import formats, page
 from bench.run import cell as cells
 from bench.run import checkpoint
@@ -32,7 +34,8 @@ WORDS = [
     *("--scale", "--workers", "--num-seeds", "--help", "--json-lines", "--", "-x", "=", "nan", ""),
     *("--environment", "v5", "--insist", "--keep", "--algorithms", "--hidden-dims", "--num-steps"),
     *("--num-evaluations", "--learning-rate", "d4rl", "minari", "file", "1", "inf", "None"),
-    *("hopper-medium-v2", "pointmaze-umaze-v2"),
+    *("hopper-medium-v2", "pointmaze-umaze-v2", "--seeds", "0-2", "7", "--plan", "--rerun"),
+    *("--seed", "--episodes", "--expectile", "--video"),
 ]
 
 
@@ -43,8 +46,8 @@ def nothing_runs(monkeypatch, tmp_path):
     monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path / "data"))
     monkeypatch.setenv("D4RL_DATASET_DIR", str(tmp_path / "d4rl"))
     monkeypatch.setattr(registry, "fetch", lambda *_: False)
-    for command in (data_command, grid_command, train):
-        monkeypatch.setattr(command, "have_data", lambda *_: {})
+    for module in (cell_command, grid_command, sweep_command):
+        monkeypatch.setattr(module, "have_data", lambda *_: {})
     monkeypatch.setattr(data_command, "_collect", lambda *_: {})
     monkeypatch.setitem(cli.COMMANDS, "doctor", cli.Command(doctor.Arguments, lambda _: 0))
     monkeypatch.setattr(cells, "run", raise_interrupted)
