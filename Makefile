@@ -28,8 +28,9 @@ test: $(READY)  ## run the fast tests
 test-slow: $(READY)  ## run the tests that take minutes
 	@.venv/bin/pytest -m slow $(ARGS)
 
+# -E reads every page again, for what a page shows may have changed where the page has not.
 docs: $(READY)  ## build the site, docs/_build/html; a warning is an error
-	@.venv/bin/sphinx-build -q -W --keep-going -b html docs docs/_build/html $(ARGS)
+	@.venv/bin/sphinx-build -q -E -W --keep-going -b html docs docs/_build/html $(ARGS)
 
 bench: $(READY)  ## time learning, evaluation and start (ARGS=--short)
 	@mkdir -p results/bench

@@ -1,12 +1,12 @@
-"""Behavioural cloning, and %BC when ``top_fraction`` is below 1.
+"""Behavioural cloning (BC), and BC of the best episodes (%BC) when ``top_fraction`` is below 1.
 
-Source: corl-team/CORL@eeeeef2 ``algorithms/offline/any_percent_bc.py`` and ``configs/offline/bc``
-for plain BC; Chen et al. 2021 (arXiv:2106.01345) for %BC.
+Source: BC is that of corl-team/CORL@eeeeef2 ``algorithms/offline/any_percent_bc.py`` and
+``configs/offline/bc``. %BC is that of Chen et al. 2021 (arXiv:2106.01345).
 
-Departures: the best episodes make up ``top_fraction`` of the *rows*, as in Chen et al.'s code, but
-with the episode that crosses the share, which they leave out, and are cut at their true ends (CORL
-keeps a share of the episodes and cuts timed-out ones one row off); orthogonal instead of PyTorch's
-uniform initialisation.
+Departures: the best episodes make up ``top_fraction`` of the rows, as in Chen et al.'s code, which
+leaves out the episode that crosses the share. Here that episode is kept. Episodes are cut at their
+true ends. CORL keeps a share of the episodes instead, and cuts those that ran out of time one row
+off. Weights start orthogonal instead of uniform as in PyTorch.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from envs.environment import EnvSpec
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Config(core.Config):
-    """Published settings; the values of CORL's script and yaml files.
+    """Published settings, which are those of CORL's script and yaml files.
 
     Attributes:
-        normalize_observations: scale observations by the whole dataset's mean and deviation.
-        top_fraction: share of rows to imitate, best episodes first.
+        normalize_observations: scale observations by the mean and deviation of the whole dataset.
+        top_fraction: share of the rows that is imitated, best episodes first.
     """
 
     num_steps: int = 1_000_000

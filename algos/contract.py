@@ -66,12 +66,11 @@ def train(name: str) -> Trained:
     """The column after a few updates of narrow networks on random data.
 
     Raises:
-        InputError: the method takes no actions in [-1, 1].
+        InputError: the method does not take ``Box`` actions.
     """
     entry = get_algorithm(name)
-    if "Box" not in entry.actions:
-        raise InputError(f"{name} takes actions of {' or '.join(entry.actions)}, not of a Box")
     dataset, spec = toy.random_episodes()
+    entry.require_actions("the checks' data", type(spec.action))
     config = settings.resolve(name, "own", settings.Size(NUM_STEPS, 8, (16, 16))).config
     algorithm = entry.make(config, spec)
     states, parts = [_first_state(algorithm, dataset, 0)], []
@@ -194,9 +193,10 @@ def check_a_first_state_can_be_traced_for_many_keys(trained: Trained) -> None:
 
 
 def check_states_hold_arrays_only(trained: Trained) -> None:
-    """Checkpoints hold arrays."""
+    """Checkpoints hold arrays, and none that is empty."""
     for leaf in jax.tree.leaves(trained.states):
         _require(isinstance(leaf, jax.Array), f"a state holds {type(leaf).__name__}")
+        _require(leaf.size > 0, "a state holds an empty array")
 
 
 def check_actions_are_in_bounds_and_memory_keeps_its_shape(trained: Trained) -> None:

@@ -1,7 +1,8 @@
 """The contract of a method: pure functions over states that hold arrays only.
 
 A method file offers ``Config`` (a subclass of ``core.Config``), ``CONFIGS`` (its published
-settings where a task family has its own) and ``make(config, spec) -> Algorithm``.
+settings where a family of tasks or a single task has its own) and ``make(config, spec) ->
+Algorithm``.
 """
 
 from __future__ import annotations

@@ -1,19 +1,19 @@
 """Conservative Q-learning: soft actor-critic whose critics are pressed down off the data.
 
 Source: Kumar et al. 2020 (arXiv:2006.04779); aviralkumar2907/CQL@d67dbe9
-``d4rl/rlkit/torch/sac/cql.py``, ``README.md``, ``d4rl/examples/cql_{mujoco,antmaze}_new.py``: the
-importance-sampled CQL(H), their ``min_q_version`` 3. All gradients of one update are taken at the
-old networks, but the actor's loss has the new entropy weight.
+``d4rl/rlkit/torch/sac/cql.py``, ``README.md``, ``d4rl/examples/cql_{mujoco,antmaze}_new.py``. The
+conservative term is the importance-sampled CQL(H), their ``min_q_version`` 3. All gradients of one
+update are taken at the old networks, but the actor's loss has the new entropy weight.
 
-Departures: orthogonal instead of rlkit's initialisation, with the same small last layer of the
-actor; the exact log-determinant of tanh where rlkit adds 1e-6 inside the logarithm; the actor's
-mean is kept within 9 always, theirs only where it clones; 1,000,000 steps, as in the tables that
-cite CQL, of the authors' up to 3,000,000. Of the weights 5 and 10 that their README names for
-locomotion this takes 5. The variant ``cql_max_backup`` takes max backup, gap and rewards from Young
-Geng's settings for antmaze (young-geng/CQL issue 2), but the authors' order of maximum and minimum
-(Geng's takes the minimum of the critics first), network of the actor and steps, and no clipped
-conservative term. A learned weight on locomotion, the paper's own, is ``cql_lagrange``, which on
-antmaze is CQL itself.
+Departures: weights start orthogonal instead of as in rlkit, with the same small last layer of the
+actor. The log-determinant of tanh is exact, where rlkit adds 1e-6 inside the logarithm. The actor's
+mean is always kept within 9, which rlkit does only where it clones. A run has 1,000,000 steps, as
+in the tables that cite CQL, of the authors' up to 3,000,000. Their README names the weights 5 and
+10 for locomotion, of which this takes 5. The variant ``cql_max_backup`` has the max backup, gap and
+rewards of Young Geng's settings for antmaze (young-geng/CQL issue 2). It keeps the authors' network
+of the actor, steps, and order of maximum and minimum, where Geng takes the minimum of the critics
+first, and it does not clip the conservative term. The paper's own learned weight on locomotion is
+the variant ``cql_lagrange``, which on antmaze is CQL itself.
 """
 
 from __future__ import annotations
@@ -33,18 +33,18 @@ from envs.environment import EnvSpec
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Config(core.ValueConfig):
-    """Published settings for locomotion (README of the authors' code).
+    """Published settings for locomotion, from the README of the authors' code.
 
     Attributes:
         learning_rate: Adam's step size of the critics and of the learned weight.
         actor_learning_rate: Adam's step size of the actor and of the entropy weight.
-        conservative_weight: alpha; weighs the conservative term against the Bellman error.
-        num_samples: actions drawn per row from each of: the policy here, the policy at the next
-            observation, and the uniform distribution over [-1, 1].
-        target_gap: conservative term, in units of Q, that a learned weight holds; None keeps the
-            weight as it is.
+        conservative_weight: alpha, which weighs the conservative term against the Bellman error.
+        num_samples: actions that are drawn for a row from each of three: the policy, the policy at
+            the next observation, and the uniform distribution over [-1, 1].
+        target_gap: conservative term, in units of Q, at which a learned weight holds it; None keeps
+            the weight as it is.
         max_backup: bootstrap from the best of ``num_samples`` next actions instead of from one.
-        cloning_steps: first steps, in which the actor imitates instead of climbing Q.
+        cloning_steps: first steps, in which the actor clones instead of climbing Q.
     """
 
     num_steps: int = 1_000_000

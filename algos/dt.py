@@ -1,17 +1,17 @@
 """Decision Transformer: imitation by a sequence model that is told the return still to come.
 
-Source: Chen et al. 2021 (arXiv:2106.01345); kzl/decision-transformer@e2d82e6,
-``gym/experiment.py``, ``gym/decision_transformer``. Antmaze, which they did not run:
-corl-team/CORL@eeeeef2 ``configs/offline/dt/antmaze``.
+Source: Chen et al. 2021 (arXiv:2106.01345); kzl/decision-transformer@e2d82e6
+``gym/experiment.py``, ``gym/decision_transformer``. The authors did not run antmaze, whose settings
+are those of corl-team/CORL@eeeeef2 ``configs/offline/dt/antmaze``.
 
-Where sources differ the authors' values hold; CORL's locomotion runs take batches of 4,096 and a
-learning rate of 8e-4, and these two make the variant ``dt_corl``.
+Where the two differ, the authors' values hold. CORL's locomotion runs have batches of 4,096 windows
+and a learning rate of 8e-4, which make the variant ``dt_corl``.
 
-Departures: 1e-3 instead of 1e-6 is added to the observations' deviation, as for the other methods;
-windows are padded after their end, not before their start, which changes no prediction; biases of
-embeddings and of the action head start at 0, not within PyTorch's uniform bounds; the heads that
-predict states and returns, which the authors do not train, are left out. An embedding of a timestep
-that no episode of the data reaches stays as it starts.
+Departures: 1e-3 is added to the observations' deviation, as for the other methods, instead of 1e-6.
+Windows are padded after their end instead of before their start, which changes no prediction. The
+biases of embeddings and of the action head start at 0 instead of within PyTorch's uniform bounds.
+The heads that predict states and returns are left out, for the authors do not train them. The
+embedding of a timestep that no episode of the data reaches stays as it starts.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ from envs.environment import EnvSpec
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Config(core.Config):
-    """Published settings for locomotion (``experiment.py``; arXiv:2106.01345 appendix A).
+    """Published settings for locomotion, from ``experiment.py`` and the paper's appendix A.
 
     ``batch_size`` counts windows; ``hidden_dims`` has one entry per transformer layer, all equal to
     the width of the embeddings.
 
     Attributes:
         context: steps in a window, of three tokens each.
-        dropout: share dropped of embeddings, attention weights and what a layer adds.
-        timestep_std: deviation of the first timestep embedding; 1 is PyTorch's.
-        weight_decay: of AdamW, on all parameters.
-        max_gradient_norm: longer gradients are scaled down to it.
-        warmup_steps: over which the learning rate rises linearly.
-        return_scale: returns are divided by it.
+        dropout: share of embeddings, attention weights and a layer's output that is dropped.
+        timestep_std: deviation of timestep embeddings as they start; 1 is PyTorch's.
+        weight_decay: weight decay of AdamW, on all parameters.
+        max_gradient_norm: norm to which longer gradients are scaled down.
+        warmup_steps: steps over which the learning rate rises linearly.
+        return_scale: number by which returns are divided.
     """
 
     num_steps: int = 100_000

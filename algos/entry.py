@@ -11,6 +11,7 @@ from typing import Any
 from algos import core
 from envs.environment import EnvSpec
 from envs.errors import InputError
+from envs.spaces import Box, Discrete, Space
 
 STYLES = ("imitation", "offline RL")
 
@@ -25,7 +26,7 @@ class Entry:
         style: one of ``STYLES``, the post's two sides.
         paper: where it comes from.
         told: what the policy is told at evaluation, beside observations and rewards.
-        actions: the kinds of action space that it takes, classes of ``envs.spaces`` by name.
+        actions: the kinds of action space that it takes, ``Box``, ``Discrete`` or both.
         changes: settings that make a variant, in place of the method's.
         mazes: further ones in antmaze and pointmaze.
     """
@@ -35,17 +36,32 @@ class Entry:
     style: str
     paper: str
     told: str = "nothing"
-    actions: tuple[str, ...] = ("Box",)
+    actions: tuple[type[Space], ...] = (Box,)
     changes: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     mazes: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Refuse a style that tables do not know, and settings that the method does not have."""
+        """Refuse what tables and plans do not know, and settings that the method does not have."""
+        if not self.actions or not set(self.actions) <= {Box, Discrete}:
+            raise InputError("actions must be a tuple of envs.spaces.Box, Discrete or both")
         if self.style not in STYLES:
             raise InputError(f"style must be one of {list(STYLES)}, got {self.style!r}")
         fields = {field.name for field in dataclasses.fields(self.method.Config)}
         if unknown := sorted({*self.changes, *self.mazes} - fields):
             raise InputError(f"changes has {unknown[0]!r}, which is no field of the Config")
+
+    def require_actions(self, task: str, kind: type[Space]) -> None:
+        """Refuse a task whose action space is of another kind than the method takes.
+
+        Raises:
+            InputError: naming both.
+        """
+        if kind not in self.actions:
+            taken = " and ".join(space.__name__ for space in self.actions)
+            raise InputError(
+                f"{self.title} takes {taken} actions and those of {task} are {kind.__name__}; "
+                "leave one of them out"
+            )
 
     @property
     def make(self) -> Callable[[Any, EnvSpec], core.Algorithm]:

@@ -1,12 +1,12 @@
 """Implicit Q-learning: values by expectile regression, a policy by advantage-weighted cloning.
 
-Source: Kostrikov et al. 2021 (arXiv:2110.06169); ikostrikov/implicit_q_learning@09d7002,
-``learner.py``, ``critic.py``, ``actor.py``, ``configs/*_config.py``. The order of one update is
-theirs: V, then the actor with the new V, then Q with the new V, then the target of Q.
+Source: Kostrikov et al. 2021 (arXiv:2110.06169); ikostrikov/implicit_q_learning@09d7002
+``learner.py``, ``critic.py``, ``actor.py``, ``configs/*_config.py``. One update has their order: V,
+then the actor with the new V, then Q with the new V, then the target of Q.
 
-Departures: the data's actions are not kept 1e-5 within their bounds. The variant ``iql_corl``
-normalises observations and, in locomotion, takes rewards as they are, as CORL's default does; what
-CORL sets for hopper alone is not in it.
+Departures: the data's actions are not clipped to 1e-5 within their bounds. The variant ``iql_corl``
+has CORL's defaults: it normalises observations, and on locomotion it takes rewards as they are.
+CORL's settings for hopper alone are not part of it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from envs.environment import EnvSpec
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Config(core.ValueConfig):
-    """Published settings for locomotion (arXiv:2110.06169 appendix B, ``mujoco_config.py``).
+    """Published settings for locomotion, from the paper's appendix B and ``mujoco_config.py``.
 
     Attributes:
         expectile: tau of the value regression; 0.5 is the mean, 1 the maximum.

@@ -1,17 +1,19 @@
-"""One-step RL: model the behaviour policy, learn its Q by SARSA, improve on it once.
+"""One-step RL: model the behaviour policy, learn its Q by SARSA, and improve on it once.
 
 Source: Brandfonbrener et al. 2021 (arXiv:2106.08909); davidbrandfonbrener/onestep-rl@9999443
-``policy_learner.py``, ``q_learner.py``, ``baseline_learner.py``, ``config/``. IQL's table, and so
-the post's, shows the exponentially weighted improvement; reverse KL and easy BCQ are variants.
+``policy_learner.py``, ``q_learner.py``, ``baseline_learner.py``, ``config/``. The table of the IQL
+paper, and so the post's, shows the exponentially weighted improvement. Reverse KL and easy BCQ are
+variants.
 
 The authors' config asks for truncated normal policies, but their training loop then starts from a
-copy of the behaviour model, which is a plain normal one; so is ours.
+copy of the behaviour model, which is a plain normal one. Policies are plain normal ones here too.
 
-Departures: the paper picks the best of six strengths of improvement per dataset by its score; here
-each family has one: ``kl_weight`` 1 is the repository's, but its ``inverse_temperature`` of 0.01
-would leave the behaviour policy almost as it is, so this takes 1. The last row of a terminated
-episode is kept for SARSA, for it needs no next action; actions are not kept 1e-4 within their
-bounds where their probability is taken; orthogonal instead of PyTorch's initialisation.
+Departures: the paper tries six strengths of improvement on each dataset and reports the best score,
+while one strength serves all datasets here. A ``kl_weight`` of 1 is the repository's. The
+repository's ``inverse_temperature`` of 0.01 would leave the behaviour policy almost as it is, so
+that 1 stands in its place. SARSA keeps the last row of an episode that terminated, which needs no
+next action. Actions are not clipped to 1e-4 within their bounds before their probability is taken.
+Weights start orthogonal instead of uniform as in PyTorch.
 """
 
 from __future__ import annotations
@@ -31,18 +33,19 @@ IMPROVEMENTS = ("exp_weight", "reverse_kl", "easy_bcq")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Config(core.ValueConfig):
-    """Published settings (the repository's ``config/``).
+    """Published settings, which are those of the repository's ``config/``.
 
     Attributes:
-        num_steps: of all phases; what the first two leave goes into the improvement.
-        behaviour_steps: of the behaviour model.
-        sarsa_steps: of the behaviour policy's Q.
+        num_steps: steps of all phases; those that the first two leave are the improvement's.
+        behaviour_steps: steps that fit the behaviour model.
+        sarsa_steps: steps that fit Q of the behaviour policy.
         target_delay: critic updates to one update of the target.
         improvement: one of ``IMPROVEMENTS``; ``easy_bcq`` takes no steps.
-        inverse_temperature: exp_weight: multiplies the advantage in the actor's weights.
-        max_weight: exp_weight: cap on those weights.
-        kl_weight: reverse_kl: alpha, weighs the divergence from the behaviour model against Q.
-        num_samples: actions drawn from a policy: to average Q or the divergence, or to choose from.
+        inverse_temperature: multiplies the advantage in the actor's weights (``exp_weight``).
+        max_weight: cap on those weights (``exp_weight``).
+        kl_weight: alpha, which weighs the divergence from the behaviour model against Q
+            (``reverse_kl``).
+        num_samples: actions that are drawn from a policy, to average over or to choose from.
     """
 
     num_steps: int = 2_600_000

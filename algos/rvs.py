@@ -1,22 +1,23 @@
 """RvS: behavioural cloning that is told an outcome, a return (RvS-R) or a goal (RvS-G).
 
-In training each row comes with the outcome that its own episode had; at evaluation the policy is
-told the outcome that is wanted. There is no value function, so what no episode did from end to end
-is not learned.
+In training each row comes with the outcome that its own episode had. At evaluation the policy is
+told the outcome that is wanted. There is no value function, so that nothing is learned that no
+episode did from end to end.
 
-Source: Emmons et al. 2021 (arXiv:2112.10751); scottemmons/rvs@90c0ffb, ``src/rvs/dataset.py``,
-``policies.py``, ``step.py`` and ``experiments/config/d4rl``. The return is the average over the
-time left and its target stays the same throughout an episode; the goal is a later position of the
-same episode (``sampling.hindsight``) and at evaluation the environment's true one, of which methods
-without a condition hear nothing.
+Source: Emmons et al. 2021 (arXiv:2112.10751); scottemmons/rvs@90c0ffb ``src/rvs/dataset.py``,
+``policies.py``, ``step.py``, ``experiments/config/d4rl``. The return is the average over the time
+that is left, and its target stays the same throughout an episode. The goal is a later position of
+the same episode (``sampling.hindsight``). At evaluation it is the environment's true goal, which
+methods without a condition never see.
 
-Departures: one target return for all tasks, the reference return (``target_fraction`` 1), where the
-authors evaluate 0.3 to 1.2 of it and report the best per task; a fixed number of steps on
-locomotion, where they count epochs; no episodes held out, and the last policy, where they also
-report the one of least validation loss; the last layer starts with the gain of the others instead
-of 0.01; the deviation is kept within [e^-5, e^2]; RvS-R on antmaze takes RvS-G's settings, for the
-repository has none. Where an environment has no goals (locomotion) the condition of RvS-G is empty
-and its rows are uniform, so it is BC with RvS's networks.
+Departures: one target serves all tasks, the reference return (a ``target_fraction`` of 1), while
+the authors evaluate fractions from 0.3 to 1.2 and report the best one of each task. Training on
+locomotion takes a number of steps instead of epochs. No episodes are held out and the last policy
+is evaluated, while the authors also report the policy of least validation loss. The last layer
+starts with the gain of the other layers instead of 0.01. The deviation is kept within
+[e^-5, e^2]. RvS-R has the settings of RvS-G on antmaze, for which the repository has none. Where an
+environment has no goals, as in locomotion, the condition of RvS-G is empty and its rows are drawn
+uniformly, so that it is BC with the networks of RvS.
 """
 
 from __future__ import annotations
@@ -38,15 +39,15 @@ CONDITIONS = ("return", "goal")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Config(core.Config):
-    """Published settings for locomotion (``gym_rvs_r.cfg``).
+    """Published settings for locomotion, from ``gym_rvs_r.cfg``.
 
-    The steps are what 2,000 epochs come to on halfcheetah-medium, a million rows.
+    On the million rows of halfcheetah-medium the authors' 2,000 epochs are this number of steps.
 
     Attributes:
-        condition: what the policy is told, one of ``CONDITIONS``.
-        target_fraction: the return to reach, 0 as a random policy and 1 as the reference policy.
-        normalize_inputs: scale observations and goals by the dataset's mean and deviation, returns
-            by the random and the reference policy's.
+        condition: the outcome that the policy is told, one of ``CONDITIONS``.
+        target_fraction: return to reach; 0 is a random policy's and 1 the reference policy's.
+        normalize_inputs: scale observations and goals by the dataset's mean and deviation, and
+            returns by those of the random and the reference policy.
     """
 
     num_steps: int = 124_000
@@ -64,7 +65,8 @@ class Config(core.Config):
 
 
 CONFIGS = {
-    "antmaze": Config(num_steps=20_000),  # antmaze_rvs_g.cfg
+    # Source: antmaze_rvs_g.cfg, same commit.
+    "antmaze": Config(num_steps=20_000),
 }
 
 
@@ -72,11 +74,11 @@ class State(struct.PyTreeNode):
     """Everything that training changes or acting needs.
 
     Attributes:
-        scale: of the conditions.
+        scale: of the conditions; None where they are taken as they are, or where there are none.
     """
 
     actor: core.Trainable
-    scale: normalize.Normalizer
+    scale: normalize.Normalizer | None
 
 
 def make(config: Config, spec: EnvSpec) -> core.Algorithm:
@@ -92,12 +94,11 @@ def make(config: Config, spec: EnvSpec) -> core.Algorithm:
     tx = optax.adam(config.learning_rate)
 
     def init(key: jax.Array, statistics: views.Statistics) -> State:
-        if not config.normalize_inputs:
-            scale = normalize.Normalizer(jnp.zeros(condition_dim), jnp.ones(condition_dim))
-        elif to_goal:  # a goal is the first entries of an observation
+        scale = None
+        if config.normalize_inputs and relabels:  # a goal is the first entries of an observation
             first = (leaf[: spec.goal_dim] for leaf in statistics)
             scale = normalize.Normalizer.create(views.Statistics(*first))
-        else:
+        elif config.normalize_inputs and not to_goal:
             scale = normalize.Normalizer(jnp.full(1, low), jnp.full(1, high - low))
         return State(actor=core.Trainable.create(actor.init(key), tx), scale=scale)
 
@@ -105,7 +106,8 @@ def make(config: Config, spec: EnvSpec) -> core.Algorithm:
         params: core.Params, state: State, observations: jax.Array, conditions: jax.Array
     ) -> Any:
         """The distribution of actions at ``observations`` ``[..., O]`` for what is wanted."""
-        inputs = jnp.concatenate([observations, state.scale(conditions)], axis=-1)
+        conditions = conditions if state.scale is None else state.scale(conditions)
+        inputs = jnp.concatenate([observations, conditions], axis=-1)
         return actor.apply(params, inputs)
 
     def actor_loss(params: core.Params, state: State, batch: views.Outcomes) -> core.Loss:

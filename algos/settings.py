@@ -53,7 +53,8 @@ UNPUBLISHED: dict[ModuleType, dict[str, Settings]] = {
         # The temperature is IQL's.
         "pointmaze": {"inverse_temperature": 50.0},
     },
-    # A success returns 1, as in antmaze.
+    # A success returns 1, as in antmaze. The data's episodes are legs of 20 steps, so that most of
+    # an evaluation is at timesteps whose embeddings stay as they start.
     dt: {"pointmaze": {"return_scale": 1.0}},
     # An evaluation in umaze takes 105 steps, one in a larger maze 150, but an episode of the data
     # is a leg of 20 steps. A leg that reaches the goal earns 1/20 a step, so that a target of 1/150

@@ -3,9 +3,9 @@
 Source: Fujimoto and Gu 2021 (arXiv:2106.06860); sfujim/TD3_BC@8791ad7 ``TD3_BC.py``, ``main.py``,
 ``utils.py``.
 
-Departures: orthogonal instead of PyTorch's uniform initialisation. On antmaze the authors only say
-that they did not normalise observations (TD3_BC issue 2), and neither does this. CORL normalises
-them there and takes 1 off every reward, which is the variant ``td3_bc_corl``.
+Departures: weights start orthogonal instead of uniform as in PyTorch. On antmaze the authors only
+say that they did not normalise observations (TD3_BC issue 2), and neither are they normalised here.
+CORL normalises them there and takes 1 off every reward, which is the variant ``td3_bc_corl``.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from envs.environment import EnvSpec
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Config(core.ValueConfig):
-    """Published settings (arXiv:2106.06860 table 3; the defaults of ``main.py``).
+    """Published settings, from table 3 of the paper and the defaults of ``main.py``.
 
     Attributes:
-        target_noise: deviation of the noise on the target's actions.
+        target_noise: deviation of the noise on the target policy's actions.
         target_noise_clip: bound of that noise.
-        actor_delay: critic updates to one update of actor and targets.
-        q_weight: alpha; weighs Q, divided by its mean size, against the cloning term.
+        actor_delay: critic updates to one update of the actor and of the targets.
+        q_weight: alpha, which weighs Q over its mean size against the cloning term.
     """
 
     num_steps: int = 1_000_000

@@ -203,7 +203,7 @@ def read_provenance(path: Path) -> dict[str, Any]:
             raise InputError(f"{path} has another cell's provenance for {name!r}; {fix}")
         if not _is_sound(facts.get("dataset_provenance", {})):
             raise InputError(f"{path} has no sound dataset_provenance for {name!r}; {fix}")
-        recall(facts["task"])
+        recall(facts)
     return provenance
 
 

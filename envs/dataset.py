@@ -13,7 +13,14 @@ from envs.errors import InputError
 from envs.spaces import Array, Discrete
 
 # float32 ends at 3e38: squares of observations and of whole returns must be numbers there.
-_LARGEST = {"observations": 1e18, "next_observations": 1e18, "rewards": 1e12}
+_LARGEST = {"observations": 1e18, "final_observations": 1e18, "rewards": 1e12}
+
+
+# The order is part of every hash on record.
+_HASHED = (
+    *("observations", "actions", "rewards", "terminations", "truncations", "episode_ends"),
+    "next_observations",
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -21,14 +28,14 @@ class Dataset:
     """Whole episodes, one after the other, as flat arrays under Minari's names.
 
     Attributes:
-        observations: ``[N, O]`` float32.
-        actions: ``[N, A]`` float32 in [-1, 1].
+        observations: ``[N, O]`` in the type of their space, float32 as a rule.
+        actions: ``[N, A]`` float32 in [-1, 1], or ``[N]`` int32 where they are choices.
         rewards: ``[N]`` float32, raw as the environment gave them.
         terminations: ``[N]`` bool; true where the bootstrap must be masked. In mazes this is
             "at the goal", and the episode goes on, as in D4RL's files (source ``minari`` cuts it).
         truncations: ``[N]`` bool; true on the last row of an episode that time cut off.
         episode_ends: ``[K]`` int64, the last row of each of the K episodes, rising.
-        next_observations: ``[N, O]`` float32, exact also on the last row of an episode.
+        final_observations: ``[K, O]`` what followed the last row of each episode.
     """
 
     observations: Array
@@ -37,28 +44,41 @@ class Dataset:
     terminations: Array
     truncations: Array
     episode_ends: Array
-    next_observations: Array
+    final_observations: Array
 
     @classmethod
-    def from_episodes(cls, episodes: Iterable[tuple[Array, Array, Array, Array, Array]]) -> Dataset:
+    def from_episodes(
+        cls,
+        episodes: Iterable[tuple[Array, Array, Array, Array, Array]],
+        spec: EnvSpec | None = None,
+    ) -> Dataset:
         """Episodes one after the other as one ``Dataset``; those of no step are left out.
 
         Args:
             episodes: (observations ``[T + 1, O]``, actions ``[T, A]``, rewards ``[T]``,
                 terminations ``[T]``, truncations ``[T]``) of each; one at least has a step.
+            spec: names the types of observations and actions; float32 by default.
         """
         whole = (episode for episode in episodes if len(episode[2]))
         observations, actions, rewards, terminations, truncations = zip(*whole, strict=True)
-        float32 = lambda arrays: np.concatenate(arrays).astype(np.float32)
+        seen, played = (spec.observation.dtype, spec.action.dtype) if spec else ("float32",) * 2
         return cls(
-            observations=float32([o[:-1] for o in observations]),
-            actions=float32(actions),
-            rewards=float32(rewards),
+            observations=np.concatenate([o[:-1] for o in observations]).astype(seen),
+            actions=np.concatenate(actions).astype(played),
+            rewards=np.concatenate(rewards).astype(np.float32),
             terminations=np.concatenate(terminations).astype(bool),
             truncations=np.concatenate(truncations).astype(bool),
             episode_ends=np.cumsum([len(r) for r in rewards]) - 1,
-            next_observations=float32([o[1:] for o in observations]),
+            final_observations=np.stack([o[-1] for o in observations]).astype(seen),
         )
+
+    @property
+    def next_observations(self) -> Array:
+        """``[N, O]`` what followed each row: a new array, made of the observations."""
+        following = np.empty_like(self.observations)
+        following[:-1] = self.observations[1:]
+        following[self.episode_ends] = self.final_observations
+        return following
 
     @property
     def num_rows(self) -> int:
@@ -95,13 +115,19 @@ def check(dataset: Dataset, spec: EnvSpec, where: str) -> None:
     rows = dataset.num_rows
     if rows == 0:
         raise InputError(f"{where}: no rows; make or download the dataset again")
+    ends = dataset.episode_ends
+    if len(ends) == 0 or ends[-1] != rows - 1:
+        raise InputError(
+            f"{where}: the last row, {rows - 1}, does not end an episode; "
+            "the file was cut: make or download the dataset again"
+        )
     shapes = {
         "observations": spec.observation.batch(rows),
-        "next_observations": spec.observation.batch(rows),
         "actions": spec.action.batch(rows),
         "rewards": (rows,),
         "terminations": (rows,),
         "truncations": (rows,),
+        "final_observations": spec.observation.batch(len(ends)),
     }
     for name, shape in shapes.items():
         array: Array = getattr(dataset, name)
@@ -110,16 +136,10 @@ def check(dataset: Dataset, spec: EnvSpec, where: str) -> None:
                 f"{where}: {name} has shape {array.shape}, expected {shape}; "
                 "is this the dataset of another task?"
             )
-        finite = np.isfinite(array)
-        if not finite.all():
-            bad = np.flatnonzero(~finite.reshape(rows, -1).all(axis=1))
-            raise InputError(
-                f"{where}: {name} row {bad[0]} is not finite ({len(bad)} such rows); "
-                "make or download the dataset again"
-            )
+        require_finite(name, array, where)
         bound = _LARGEST.get(name)
-        if bound and array.size and max(array.max(), -array.min()) > bound:
-            bad = np.flatnonzero((np.abs(array) > bound).reshape(rows, -1).any(axis=1))
+        if bound and array.dtype.kind == "f" and max(array.max(), -array.min()) > bound:
+            bad = _rows_where(np.abs(array) > bound)
             raise InputError(
                 f"{where}: {name} row {bad[0]} is beyond {bound:g} ({len(bad)} such rows), too "
                 "large to be summed and squared in float32; give it another unit"
@@ -130,39 +150,43 @@ def check(dataset: Dataset, spec: EnvSpec, where: str) -> None:
         if isinstance(spec.action, Discrete):
             what, fix = f"is none of {spec.action.n} choices", "count choices from 0"
         raise InputError(f"{where}: actions row {bad[0]} {what} ({len(bad)} such rows); {fix}")
-    ends = dataset.episode_ends
-    if len(ends) == 0 or ends[-1] != rows - 1:
-        raise InputError(
-            f"{where}: the last row, {rows - 1}, does not end an episode; "
-            "the file was cut: make or download the dataset again"
-        )
     open_ends = ends[~(dataset.terminations[ends] | dataset.truncations[ends])]
     if len(open_ends):
         raise InputError(
             f"{where}: the episode that ends at row {open_ends[0]} is neither terminated nor "
             "truncated there; make or download the dataset again"
         )
-    broken = np.setdiff1d(rows_that_differ(dataset.next_observations, dataset.observations), ends)
-    if len(broken):
+    early = np.setdiff1d(np.flatnonzero(dataset.truncations), ends)
+    if len(early):
         raise InputError(
-            f"{where}: row {broken[0]} leads elsewhere than to the next row of its "
-            "episode; episode boundaries are wrong: make or download the dataset again"
+            f"{where}: the episode of row {early[0]} goes on after it was truncated there; episode "
+            "boundaries are wrong: make or download the dataset again"
         )
 
 
-def rows_that_differ(successors: Array, observations: Array) -> Array:
-    """``[K]`` rows, rising, whose row of ``successors`` ``[N, O]`` is not the next observation.
+def require_finite(name: str, array: Array, where: str) -> None:
+    """Refuse an array ``[N, ...]`` that holds what is no number.
 
-    By slices and in one sweep over the entries: copies of the arrays would double the memory in
-    use, and numpy is slow to reduce over rows this short.
+    Raises:
+        InputError: naming ``where``, the array and the first bad row.
     """
-    differ = np.flatnonzero((successors[:-1] != observations[1:]).reshape(-1))
-    return np.unique(differ // observations.shape[1])
+    finite = np.isfinite(array)
+    if not finite.all():
+        bad = _rows_where(~finite)
+        raise InputError(
+            f"{where}: {name} row {bad[0]} is not finite ({len(bad)} such rows); "
+            "make or download the dataset again"
+        )
+
+
+def _rows_where(entries: Array) -> Array:
+    """``[K]`` the rows of ``entries`` ``[N, ...]`` bool that have a true one."""
+    return np.flatnonzero(entries.reshape(len(entries), -1).any(axis=1))
 
 
 def content_hash(dataset: Dataset) -> str:
-    """SHA-256 of all arrays in the order of their fields: equal data, equal hash."""
+    """SHA-256 of all rows, array after array: equal data, equal hash."""
     digest = hashlib.sha256()
-    for name in Dataset.__dataclass_fields__:
+    for name in _HASHED:
         digest.update(np.ascontiguousarray(getattr(dataset, name)).tobytes())
     return digest.hexdigest()

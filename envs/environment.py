@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from envs.spaces import Array, Box, Space
 
@@ -88,6 +88,20 @@ class Environment(Protocol):
         """
         ...
 
+    @property
+    def goals(self) -> Array:
+        """``[N, G]`` the goal of each lane's episode; G = 0 where there is none."""
+        ...
+
+    def close(self) -> None:
+        """Let go of processes, windows and threads; the lanes are not used again."""
+        ...
+
+
+@runtime_checkable
+class Replayable(Environment, Protocol):
+    """An environment that can be put into the states that data show."""
+
     def restorable(self, observations: Array) -> Array:
         """``[K]`` which of ``observations`` ``[K, O]`` show the whole state, short of x."""
         ...
@@ -97,19 +111,25 @@ class Environment(Protocol):
 
         Returns:
             observations ``[N, O]`` of every lane.
-
-        Raises:
-            NotImplementedError: no observation is ever ``restorable``.
         """
         ...
 
+
+@runtime_checkable
+class Filmable(Environment, Protocol):
+    """An environment that can be looked at."""
+
     @property
-    def goals(self) -> Array:
-        """``[N, G]`` the goal of each lane's episode; G = 0 where there is none."""
+    def time_step(self) -> float:
+        """Seconds that one step lasts."""
         ...
 
-    def close(self) -> None:
-        """Let go of processes, windows and threads; the lanes are not used again."""
+    def render(self, lane: int) -> Array:
+        """A picture ``[H, W, 3]`` uint8 of one lane.
+
+        Raises:
+            InputError: this machine cannot draw.
+        """
         ...
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from envs.environment import World
-from envs.spaces import Array
+from envs.spaces import Array, Box, Space
 
 if TYPE_CHECKING:
     from envs.collect.episode import Episode
@@ -106,6 +106,7 @@ class Family:
             closest relative.
         sizes: by profile, a key of ``bench.run.profiles.PROFILES``.
         rows: what the tasks differ in; none of data that users bring.
+        actions: the kind of their action spaces.
         in_post: whether the post's Table 1 has it.
         goal_return: what an episode is worth that reaches its goal, which ends it, while data go
             on there; None where there are no goals.
@@ -121,6 +122,7 @@ class Family:
     sizes: Mapping[str, Size]
     versions: tuple[str, ...] = ("v4",)
     rows: tuple[Row, ...] = ()
+    actions: type[Space] = Box
     in_post: bool = False
     goal_return: float | None = None
     maps: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)

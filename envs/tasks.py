@@ -154,17 +154,20 @@ def recall(facts: Mapping[str, Any]) -> None:
     """Make known the task of a cell that was run before, if it is one of a user's own data.
 
     Args:
-        facts: ``name`` and, of own data, the fields of ``Task``, as provenance holds them.
+        facts: what provenance holds of the cell.
 
     Raises:
-        InputError: they are no row of own data.
+        InputError: what it holds is no row of own data.
     """
-    if facts.get("family") != OWN:
+    if facts["settings"]["source"] != OWN:
         return
-    reference = facts.get("reference_returns")
-    columns = {"data": facts.get("data"), "environment": facts.get("environment")}
-    task = _of_table(columns | {"reference": reference}, f"the row of {facts['name']}")
-    register(task)
+    row = {
+        "data": facts["dataset"].get("dataset_id"),
+        "environment": facts.get("environment"),
+        "reference": facts["task"].get("reference_returns"),
+    }
+    if None not in row.values():  # a cell of an older version may not say
+        register(_of_table(row, f"the row of {facts['task']['name']}"))
 
 
 def read_tasks_file(path: Path) -> list[Task]:

@@ -82,7 +82,7 @@ def run(args: Arguments) -> int:
     if found["constant_reward"] is not None:
         rewards = f"rewards: {found['constant_reward']:.3g} in every row"
     print(screen.fill(rewards, indent="  "))
-    for name in ("actions", "continuity", "replay"):
+    for name in ("actions", "replay"):
         text = json.dumps(found[name])
         if name == "replay" and not found[name]["rows"]:
             text = "no row, for the environment cannot be put into the state of one"

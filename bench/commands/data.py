@@ -94,9 +94,7 @@ def _to_fetch(name: str, source: str) -> Any:
 
 def info(args: InfoArguments) -> int:
     """Print two tables of what the datasets are."""
-    from envs.collect.make import describe
-
-    described = [describe(recipe) for recipe in _recipes(args)]
+    described = [_describe(recipe) for recipe in _recipes(args)]
     for rows in zip(*described, strict=True):
         # Mazes have a column more than locomotion.
         header = max((tuple(row) for row in rows), key=len)
@@ -105,6 +103,16 @@ def info(args: InfoArguments) -> int:
     print("10 % to 90 %: normalized scores of episodes; the rest in per cent")
     print("start to goal: episodes that lead from the start to the goal of evaluation")
     return 0
+
+
+def _describe(recipe: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    from envs.facts import describe
+    from envs.sources.regenerated import dataset_folder, read
+
+    dataset, provenance = read(recipe.task, recipe.scale)
+    files = (path for path in dataset_folder(recipe.dataset_id).rglob("*") if path.is_file())
+    num_bytes = sum(path.stat().st_size for path in files)
+    return describe(dataset, recipe.task, provenance, num_bytes)
 
 
 def _recipes(args: InfoArguments) -> list[Any]:

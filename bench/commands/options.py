@@ -16,6 +16,10 @@ import tyro
 
 from bench import screen
 from envs.errors import InputError
+from envs.sources.registry import SOURCES
+
+_FIRST, *_MIDDLE, _LAST = SOURCES
+_SOURCES = f"{', '.join([f'{_FIRST} (the default)', *_MIDDLE])} or {_LAST}"
 
 # What help shows of an argument: its value's name, and no default where the text says it in words.
 Names = Annotated[
@@ -39,7 +43,7 @@ Source = Annotated[
     tyro.conf.arg(
         metavar="NAME",
         help_behavior_hint="",
-        help="regenerated (the default), d4rl, d4rl-qlearning, minari, minari-goal or own",
+        help=_SOURCES,
     ),
 ]
 

@@ -39,6 +39,9 @@ COLLAPSE = 20.0  # points that "breaks down" asks for
 SOLVED = 60.0
 MOST_MORE = 100  # seeds; a claim that asks for more of them is called too close to settle
 
+# The two claims that answer the title's question: imitation keeps up, offline RL is ahead.
+KEEPS_UP, AHEAD = "keeps up", "ahead"
+
 Verdict = bool | None
 # A figure in the notes: {profile method task ...}, the mean over the tasks. A family's name stands
 # for its tasks.
@@ -58,6 +61,8 @@ class Finding(NamedTuple):
         high: upper end of it.
         holds: whether the claim does; None if the interval or the data leave it open.
         note: of an open claim: what would settle it, or why nothing can.
+        question: ``KEEPS_UP``, ``AHEAD``, or empty of other claims.
+        task: name of the task, of a claim about one of own data; else empty.
     """
 
     claim: str
@@ -68,6 +73,8 @@ class Finding(NamedTuple):
     high: float
     holds: Verdict
     note: str = ""
+    question: str = ""
+    task: str = ""
 
 
 class _Scores(NamedTuple):
@@ -127,7 +134,8 @@ def find(results: Results) -> list[Finding]:
         far = _scores(results, [task for task in tasks if task.environment != "umaze"])
         if family == OWN:
             for task in tasks:
-                findings += _of_parity(family, _scores(results, [task]), f" on {task.name}")
+                found = _of_parity(family, _scores(results, [task]), f" on {task.name}")
+                findings += [finding._replace(task=task.name) for finding in found]
         elif tasks[0].is_maze:
             for task in near:
                 findings += _of_umaze(task, _scores(results, [task]))
@@ -140,9 +148,9 @@ def find(results: Results) -> list[Finding]:
 def _of_parity(family: str, scores: _Scores, where: str = "") -> list[Finding]:
     claim = f"imitation keeps up with offline RL{where}, at most {PARITY:.0f} points behind"
     sides = scores.side(IMITATION), scores.side(OFFLINE_RL)
-    return _of_lead(
-        claim, family, scores, *sides, lambda _, low, high: _at_least(low, high, -PARITY)
-    )
+    judge = lambda _, low, high: _at_least(low, high, -PARITY)
+    findings = _of_lead(claim, family, scores, *sides, judge)
+    return [finding._replace(question=KEEPS_UP) for finding in findings]
 
 
 def _of_lead(
@@ -244,15 +252,16 @@ def _at_least(low: float, high: float, least: float) -> Verdict:
 def _of_far_mazes(family: str, scores: _Scores) -> list[Finding]:
     imitation = scores.side(IMITATION, told_goals=False)
     text = f"offline RL is {COLLAPSE:.0f} points above imitation that is told no goal"
-    claims = [(text, scores.side(OFFLINE_RL), imitation, COLLAPSE)]
+    claims = [(text, scores.side(OFFLINE_RL), imitation, COLLAPSE, AHEAD)]
     for claim, *names in package.read_rows(CLAIMS, ("claim", "ours", "theirs")).to_numpy():
         ours, theirs = ([name] if name in scores.runs else [] for name in names)
-        claims.append((claim, ours, theirs, 0.0))
+        claims.append((claim, ours, theirs, 0.0, ""))
     findings = []
-    for claim, ours, theirs, least in claims:
+    for claim, ours, theirs, least, question in claims:
         judge = lambda value, low, high, least=least: _above(value, low, high, least)
         where = f"in medium and large mazes {claim}"
-        findings += _of_lead(where, family, scores, ours, theirs, judge)
+        found = _of_lead(where, family, scores, ours, theirs, judge)
+        findings += [finding._replace(question=question) for finding in found]
     return findings
 
 
@@ -377,6 +386,7 @@ def texts(results: Results) -> list[dict[str, str]]:
         value, low, high = stats.rounded(np.array([finding.value, finding.low, finding.high]))
         rows.append(
             {
+                "task": finding.task,
                 "claim": finding.claim,
                 "family": layout.with_note(finding.family, finding.family),
                 "measured": finding.measured,

@@ -26,15 +26,38 @@ def build(folder: Path) -> dict[str, str]:
 def pictures(results: Results) -> dict[str, str | bytes]:
     """Every picture as SVG and PNG."""
     contents: dict[str, str | bytes] = {}
-    for name, figure in figures(results).items():
+    for name, figure in figures(results, lines(results)).items():
         contents[f"{name}.svg"] = plots.svg(figure, name)
         contents[f"{name}.png"] = plots.png(figure)
     return contents
 
 
-def figures(results: Results) -> dict[str, Figure]:
-    """Name -> picture: the dichotomy, profiles by family, curves by task, tracks by maze task."""
+def lines(results: Results) -> dict[str, list[Line]]:
+    """Name of a picture -> its lines: profiles by family, curves by task."""
     looks = plots.looks(results.columns)
+    named = {
+        f"profile-{family}": [profile(name, looks[name], of) for name, of in matrices.items()]
+        for family, matrices in results.matrices.items()
+    }
+    for task in TASKS:
+        curves = {name: results.curves.get((task, name)) for name in results.columns}
+        of_task = [
+            curve(name, looks[name], scores)
+            for name, scores in curves.items()
+            if scores is not None and scores.shape[1] > 1
+        ]
+        if of_task:
+            named[f"curve-{task}"] = of_task
+    return named
+
+
+def figures(results: Results, lines: dict[str, list[Line]]) -> dict[str, Figure]:
+    """Name -> picture: the dichotomy, profiles by family, curves by task, tracks by maze task.
+
+    Args:
+        results: what is drawn.
+        lines: what ``lines`` gives of them.
+    """
     drawn: dict[str, Figure] = {}
     panels = dichotomy(results)
     if panels:
@@ -43,18 +66,13 @@ def figures(results: Results) -> dict[str, Figure]:
         drawn[f"dichotomy-{family}"] = plots.dichotomy({family: points})
     for task in results.own_tasks():
         drawn[f"own-{task}"] = plots.dichotomy({task: _own_points(results, task)})
-    for family, of_family in results.matrices.items():
-        lines = [profile(looks[a], matrix) for a, matrix in of_family.items()]
-        labels = ("score", "share of runs above it")
-        drawn[f"profile-{family}"] = plots.curves(family, lines, labels, (-0.02, 1.02))
-    for task in TASKS:
-        lines = [
-            curve(looks[algorithm], results.curves[task, algorithm])
-            for algorithm in results.columns
-            if (task, algorithm) in results.curves and results.curves[task, algorithm].shape[1] > 1
-        ]
-        if lines:
-            drawn[f"curve-{task}"] = plots.curves(task, lines, ("step", "score"))
+    for name, of_picture in lines.items():
+        kind, _, what = name.partition("-")
+        if kind == "profile":
+            labels = ("score", "share of runs above it")
+            drawn[name] = plots.curves(what, of_picture, labels, (-0.02, 1.02))
+        else:
+            drawn[name] = plots.curves(what, of_picture, ("step", "score"))
     for task, panels_of_task in results.panels.items():
         drawn[f"tracks-{task}"] = plots.tracks(TASKS[task].environment, panels_of_task)
     return drawn
@@ -101,23 +119,23 @@ def _own_points(results: Results, task: str) -> list[Point]:
     return points
 
 
-def profile(look: plots.Look, matrix: Array) -> Line:
+def profile(algorithm: str, look: plots.Look, matrix: Array) -> Line:
     """The share of runs above each score; the band is its interval."""
     thresholds = np.linspace(0.0, 110.0, 56)
     profile = stats.performance_profile(matrix, thresholds)
     resampled = stats.performance_profile(resample(matrix), thresholds)
     band = np.clip(_drawn(profile, stats.bounds(profile, resampled, matrix)), 0.0, 1.0)
-    return Line(look, thresholds, *map(stats.rounded, (profile, *band)))
+    return Line(algorithm, look, thresholds, *map(stats.rounded, (profile, *band)))
 
 
-def curve(look: plots.Look, curve: pd.DataFrame) -> Line:
+def curve(algorithm: str, look: plots.Look, curve: pd.DataFrame) -> Line:
     """Means over seeds; the band is each evaluation's interval."""
     scores = curve.to_numpy()
     ends = np.array([stats.cell_interval(seeds) for seeds in scores.T]).T
     mean = scores.mean(axis=0)
     # Wider than any score can be, an interval of few seeds would hide all the other curves.
     low, high = np.clip(_drawn(mean, ends), np.minimum(mean, -20.0), np.maximum(mean, 140.0))
-    return Line(look, curve.columns.to_numpy(), *map(stats.rounded, (mean, low, high)))
+    return Line(algorithm, look, curve.columns.to_numpy(), *map(stats.rounded, (mean, low, high)))
 
 
 def _drawn(values: Array, ends: Any) -> Array:

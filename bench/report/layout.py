@@ -63,6 +63,18 @@ class Row(NamedTuple):
     cells: tuple[Cell | None, ...]
     published: tuple[Score | None, ...]
 
+    def near_best(self) -> list[bool]:
+        """Per column, whether its mean lies within the interval of the row's best.
+
+        No cell does where all of them do, for then the row tells nothing apart, nor where the best
+        has no interval.
+        """
+        cells = [cell for cell in self.cells if cell is not None]
+        best = max(cells, key=lambda cell: cell.mean, default=None)
+        if best is None or np.isinf(best.low) or all(cell.mean >= best.low for cell in cells):
+            return [False] * len(self.cells)
+        return [cell is not None and cell.mean >= best.low for cell in self.cells]
+
 
 class Section(NamedTuple):
     """A family of tasks; ``note`` stands above it, and is empty if there is none."""

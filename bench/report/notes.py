@@ -35,7 +35,8 @@ def describe(results: Results) -> str:
         )
         shares = " or ".join(_percent(share) for share in _shares(rows))
         data = f"{shares} of the rows, " if shares else ""
-        episodes = f"{_join(rows['num_episodes'])} episodes a seed"
+        several = (rows["num_episodes"] > 1).any()
+        episodes = f"{_join(rows['num_episodes'])} episode{'s' if several else ''} a seed"
         parts.append(f"{family}: {data}{steps} steps, {episodes}")
     size = ", ".join(parts[:3]) + "; " + "; ".join(parts[3:])
     spread = "" if one else " Mean ± std over seeds."

@@ -22,7 +22,7 @@ def sections(results: Results) -> list[dict[str, Any]]:
     return [
         {
             "name": task,
-            "verdicts": [row for row in verdicts if f" on {task}," in row["claim"]],
+            "verdicts": [row for row in verdicts if row["task"] == task],
             "remarks": [
                 line
                 for audited in results.audited

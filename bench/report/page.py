@@ -6,6 +6,9 @@ scores give the same bytes.
 
 from __future__ import annotations
 
+import base64
+import re
+import shlex
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -14,9 +17,12 @@ import numpy as np
 import pandas as pd
 
 from bench.report import (
+    answer,
     audits,
+    claims,
     compare,
     figures,
+    formats,
     layout,
     notes,
     own,
@@ -24,15 +30,30 @@ from bench.report import (
     plots,
     stats,
 )
-from bench.report.plots import Figure
+from bench.report.plots import Figure, Line
 from bench.report.published import Score
-from bench.report.scores import SEED, Column, Results, aggregate, interval_text, read, tasks_of
+from bench.report.scores import (
+    OFFLINE_RL,
+    SCALED_SOURCE,
+    SEED,
+    Column,
+    Results,
+    aggregate,
+    interval_text,
+    read,
+    tasks_of,
+)
 from bench.report.text import finish_html
 from envs.spaces import Array
 from envs.tasks import FAMILIES, OWN, TASKS
+from envs.worlds.locomotion import VERSIONS
 
 LAST_EVALUATIONS = 3  # beside last and best, the mean of so many
 PAGE = "report.html"
+_ADDRESSES = {
+    r"arXiv:(\d{4}\.\d{4,5})": "https://arxiv.org/abs/{}",
+    r"([\w-]+)/([\w.-]+)#(\d+)": "https://github.com/{}/{}/issues/{}",
+}
 # Whose tracks the page shows; those of all mazes would make it slow to open on a phone.
 _TRACKS = ("antmaze-medium-play", "pointmaze-medium-play")
 
@@ -45,30 +66,54 @@ def build(folder: Path) -> dict[str, str]:
 def render(results: Results) -> str:
     """The page as HTML."""
     families = results.matrices
-    drawn = figures.figures(results)
+    lines = figures.lines(results)
+    drawn = figures.figures(results, lines)
+    pictures = {name: _inline(name, figure) for name, figure in drawn.items() if _in_page(name)}
     folder = results.folder
+    # Those on own data stand with the task that they are about.
+    verdicts = [row for row in claims.texts(results) if not row["task"]]
+    in_post = any(TASKS[task].in_post for task in results.summary["task"])
+    tracks = [task for task in _TRACKS if task in results.panels]
+    own_sections = own.sections(results)
     styles = [column.style for column in results.columns.values()]
     leads = {family: scores for family, scores in families.items() if family != OWN}
     compared = compare.compare(results.summary)
-    several = any(curve.shape[1] > 1 for curve in results.curves.values())
+    chapters = {
+        "dichotomy": ("The dichotomy", leads),
+        "claims": ("The post's claims" if in_post else "Claims", verdicts),
+        "own": ("Task by task", own_sections),
+        "table": ("Table 1" if in_post else "Scores", True),
+        "aggregates": ("Aggregates", families),
+        "improvement": ("Probability of improvement", families),
+        "profiles": ("Performance profiles", families),
+        "curves": ("Learning curves", any(name.startswith("curve-") for name in lines)),
+        "tracks": ("Where they go", tracks),
+        "methods": ("The methods", True),
+        "downloads": ("Downloads", True),
+    }
     return package.render(
         "page.html.jinja",
         finish_html,
         title=f"{folder.parent.name}, {folder.name}",
+        # An interval is not broken at the end of a line.
+        answer=[re.sub(r"(\[[^ ]+,) ", "\\1\u00a0", text) for text in answer.sentences(results)],
+        headings={name: heading for name, (heading, there) in chapters.items() if there},
+        claims=verdicts,
+        downloads=_downloads(results, compared),
+        lines=_values(results, lines),
         columns=_columns(results),
         sides=[(side, len(list(group))) for side, group in groupby(styles)],
         families=[_family(results, section) for section in layout.sections(results)],
         leads=[_lead(results, family, scores) for family, scores in leads.items()],
-        own=own.sections(results),
-        in_post=any(TASKS[task].in_post for task in results.summary["task"]),
+        own=own_sections,
+        in_post=in_post,
         aggregates=[_aggregates(results, family, scores) for family, scores in families.items()],
         improvements=[
             _improvements(results, family, scores) for family, scores in families.items()
         ],
-        pictures={name: _inline(name, f) for name, f in drawn.items() if _in_page(name)},
-        several=several,
+        pictures=pictures,
         top=_top(results),
-        tracks=[task for task in _TRACKS if task in results.panels],
+        tracks=tracks,
         description=notes.describe(results),
         notes=[
             *notes.notes(results),
@@ -115,14 +160,26 @@ def _columns(results: Results) -> list[dict[str, Any]]:
             "title": column.title,
             "side": _side(column),
             "look": looks[name],
+            "style": column.style,
+            "told": column.told,
+            "paper": column.paper,
+            "link": _link(column.paper),
         }
         for name, column in results.columns.items()
     ]
 
 
+def _link(paper: str) -> str:
+    """Where a paper can be read, or a repository's issue; empty if its name does not say."""
+    for pattern, address in _ADDRESSES.items():
+        if match := re.fullmatch(pattern, paper):
+            return address.format(*match.groups())
+    return ""
+
+
 def _side(column: Column) -> str:
     """The column's class in the page."""
-    return "rl" if column.style == "offline RL" else "bc"
+    return "rl" if column.style == OFFLINE_RL else "bc"
 
 
 def _family(results: Results, section: layout.Section) -> dict[str, Any]:
@@ -136,15 +193,17 @@ def _family(results: Results, section: layout.Section) -> dict[str, Any]:
 
 
 def _cells(row: layout.Row) -> list[dict[str, Any]]:
+    best = row.near_best()
     return [
-        {"ours": None if cell is None else _ours(cell), "published": _published(score)}
-        for cell, score in zip(row.cells, row.published, strict=True)
+        {"ours": None if cell is None else _ours(cell, near), "published": _published(score)}
+        for cell, near, score in zip(row.cells, best, row.published, strict=True)
     ]
 
 
-def _ours(cell: layout.Cell) -> dict[str, str]:
+def _ours(cell: layout.Cell, near: bool) -> dict[str, Any]:
     deviation = "" if np.isnan(cell.std) else f"{cell.std:z.1f}"
-    return {"mean": f"{cell.mean:z.1f}", "std": deviation, "score": f"{cell.mean:.3f}"}
+    mean, score = f"{cell.mean:z.1f}", f"{cell.mean:.3f}"
+    return {"mean": mean, "std": deviation, "score": score, "best": near}
 
 
 def _published(score: Score | None) -> dict[str, str] | None:
@@ -259,14 +318,80 @@ def _details(results: Results, name: str, compared: pd.DataFrame) -> list[Any]:
     part = lambda key: value if isinstance(value := facts.get(key), dict) else {}
     dataset = part("dataset") | {"source": facts["settings"]["source"]}
     run = {key: facts[key] for key in ("environment", "device", "commit") if key in facts}
+    head = {"folder": f"{task}/{algorithm}/{facts['hash']}"}
+    head |= {"run it again": _command(results, facts)}
     return [
-        [f"{task}, {facts['title']}", [["folder", f"{task}/{algorithm}/{facts['hash']}"]]],
+        [f"{task}, {facts['title']}", _texts(head)],
         ["Scores", scores],
         *([["Published", printed]] if printed else []),
         ["Data", _texts(dataset)],
         ["Settings", _texts(facts["settings"] | part("config"))],
         ["Run", _texts(run | part("versions"))],
     ]
+
+
+def _command(results: Results, facts: dict[str, Any]) -> str:
+    """What runs a cell again, with the settings that can be given beside its profile."""
+    settings = facts["settings"]
+    words = ["rl-or-bc", "train", facts["algorithm"], facts["task"]["name"]]
+    words += ["--profile", results.folder.name, "--source", settings["source"]]
+    if settings["source"] == SCALED_SOURCE:
+        words += ["--scale", f"{settings['scale']:g}"]
+    words += ["--num-seeds", str(len(settings["seeds"]))]
+    words += ["--num-episodes", str(settings["num_episodes"])]
+    if "eval_interval" in settings and "num_steps" in facts.get("config", {}):
+        number = facts["config"]["num_steps"] // settings["eval_interval"]
+        words += ["--num-evaluations", str(number)]
+    version = str(facts.get("environment", "")).rpartition("-")[2]
+    if version in VERSIONS and not TASKS[facts["task"]["name"]].gymnasium_id.endswith(version):
+        words += ["--environment", version]
+    if facts.get("dataset_provenance", {}).get("doubts"):
+        words.append("--insist")
+    return shlex.join(words)
+
+
+def _downloads(results: Results, compared: pd.DataFrame) -> list[dict[str, str]]:
+    """Files that the page carries, by name, as addresses that need no net."""
+    rows = [
+        (task, algorithm, step, scores.mean(), *stats.cell_interval(scores.to_numpy()))
+        for (task, algorithm), curve in results.curves.items()
+        for step, scores in curve.items()
+    ]
+    columns = ["task", "algorithm", "step", "mean", "low", "high"]
+    curves = pd.DataFrame(rows, columns=columns).replace([np.inf, -np.inf], np.nan)
+    contents = {
+        "table1.csv": ("every cell of the table with its interval", formats.csv(results)),
+        "curves.csv": ("every evaluation with its interval", formats.to_csv(curves, "%.3f")),
+        "claims.csv": (
+            "the claims",
+            formats.to_csv(pd.DataFrame(claims.texts(results)), "%.3f"),
+        ),
+        "published.csv": ("each published score beside ours", compare.to_csv(compared)),
+    }
+    return [
+        {"name": name, "about": about, "address": _address(text)}
+        for name, (about, text) in contents.items()
+        if text.count("\n") > 1
+    ]
+
+
+def _address(text: str) -> str:
+    return f"data:text/csv;base64,{base64.b64encode(text.encode()).decode()}"
+
+
+def _values(results: Results, lines: dict[str, list[Line]]) -> dict[str, list[dict[str, Any]]]:
+    """Of each picture with lines, what a line is of and its values."""
+    return {
+        name: [
+            {
+                "method": line.algorithm,
+                "title": results.columns[line.algorithm].title,
+                **{key: getattr(line, key).tolist() for key in ("x", "y", "low", "high")},
+            }
+            for line in of_picture
+        ]
+        for name, of_picture in lines.items()
+    }
 
 
 def _texts(values: dict[str, Any]) -> list[list[str]]:

@@ -98,8 +98,9 @@ class Point(NamedTuple):
 
 
 class Line(NamedTuple):
-    """A curve with a band; ``x``, ``y``, ``low`` and ``high`` are ``[K]``."""
+    """A method's curve with a band; ``x``, ``y``, ``low`` and ``high`` are ``[K]``."""
 
+    algorithm: str
     look: Look
     x: Array
     y: Array
@@ -210,13 +211,22 @@ def curves(
     with _style():
         figure = Figure(figsize=(4.0, 2.7), layout="constrained")
         axis = figure.subplots()
-        for line in lines:
+        for number, line in enumerate(lines):
             dashes = [float(length) / 2 for length in line.look.dashes.split()]
             style = (0, tuple(dashes)) if dashes else "solid"
             axis.fill_between(
-                line.x, line.low, line.high, color=line.look.colour, alpha=0.08, linewidth=0
+                line.x,
+                line.low,
+                line.high,
+                color=line.look.colour,
+                alpha=0.08,
+                linewidth=0,
+                gid=f"band-{number}",
             )
-            axis.plot(line.x, line.y, color=line.look.colour, linestyle=style, linewidth=1.6)
+            (drawn,) = axis.plot(
+                line.x, line.y, color=line.look.colour, linestyle=style, linewidth=1.6
+            )
+            drawn.set_gid(f"line-{number}")
         axis.set_title(_label(title))
         axis.set_xlabel(labels[0])
         axis.set_ylabel(labels[1])
@@ -297,12 +307,22 @@ def _shorter(attribute: re.Match[str]) -> str:
 
 
 def inline(figure: Figure, name: str, label: str) -> str:
-    """The figure as SVG to stand in a page, as wide as there is room; ``label`` is read aloud."""
+    """The figure as SVG to stand in a page, as wide as there is room; ``label`` is read aloud.
+
+    A colour is a variable of the page, which has other ones in the dark, and lines and bands are
+    numbered by ``data-line`` and ``data-band``.
+    """
     text = svg(figure, name)
+    text = re.sub(r' style="[^"]*"', _with_variables, text)
+    text = re.sub(r' id="(line|band)-(\d+)"', r' data-\1="\2"', text)
     attributes = f'<svg role="img" aria-label="{escape_html(label)}" '
     text = re.sub(r'(<svg [^>]*?)width="[^"]*"', r"\1", text, count=1)
     text = re.sub(r'(<svg [^>]*?)height="[^"]*"', r"\1", text, count=1)
     return text.replace("<svg ", attributes, 1)
+
+
+def _with_variables(style: re.Match[str]) -> str:
+    return re.sub(r"#([0-9a-f]{6})\b", r"var(--c\1, #\1)", style[0])
 
 
 def png(figure: Figure) -> bytes:

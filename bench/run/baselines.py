@@ -1,7 +1,8 @@
 """What needs no learning, beside which the scores on own data mean something.
 
 Policies that look at nothing are played: one action throughout (the mean of the data's actions, or
-none, which is 0 in the environment's own units) and uniformly random ones. What they get is kept
+none, which is 0 in the environment's own units) and uniformly random ones. Of choices, the most
+frequent one stands for the mean and the first one for none. What they get is kept
 with the audit; ``bench.report.audits`` puts it beside scores.
 """
 
@@ -56,18 +57,16 @@ def measure(dataset: Dataset, task: Task) -> dict[str, dict[str, float]]:
     """
     returns = np.sort(dataset.episode_returns)
     num_episodes = min(NUM_EPISODES, max(1, NUM_STEPS // task.spec.max_episode_steps))
-    mean = dataset.actions.mean(axis=0, dtype=np.float64)
     generator = np.random.default_rng(0)
     by_name = {"logs": returns, "best_tenth": returns[-max(1, len(returns) // 10) :]}
     lanes = GymnasiumLanes(task.environment, num_episodes, task.reference_returns)
     with contextlib.closing(lanes), naming(task.name, task.gymnasium_id):
-        shape = (1, num_episodes, lanes.spec.action_dim)
-        # Where 0 is beyond the environment's range, the nearest end stands for it.
-        nothing = np.clip(lanes.actions.unscale(np.zeros((1, lanes.spec.action_dim))), -1.0, 1.0)
+        actions, shape = lanes.actions, lanes.spec.action.batch(1, num_episodes)
+        usual, nothing = actions.usual(dataset.actions), actions.nothing()
         policies: dict[str, Callable[[], Array]] = {
-            "mean_action": lambda: np.broadcast_to(mean, shape),
+            "mean_action": lambda: np.broadcast_to(usual, shape),
             "no_action": lambda: np.broadcast_to(nothing, shape),
-            "random": lambda: generator.uniform(-1.0, 1.0, shape),
+            "random": lambda: actions.draw(generator, 1, num_episodes),
         }
         for name in audits.PLAYED:
             by_name[name] = evaluate(_program(policies[name]), None, lanes, (0,), num_episodes)[0]

@@ -129,9 +129,13 @@ def plan(task: Task, algorithm: str, profile: Profile, source: str, **overrides:
         overrides: ``config`` (a whole Config), ``seeds`` or ``num_seeds`` (0, 1, ...),
             ``num_evaluations``, ``num_episodes``, ``scale``, each in place of the profile's unless
             None; ``version``, ``insist`` and ``label`` of the cell.
+
+    Raises:
+        InputError: a value that no run can have, or actions that the method does not take.
     """
     given = {key: value for key, value in overrides.items() if value is not None}
     size = profile.sizes[task.family]
+    get_algorithm(algorithm).require_actions(task.name, task.kind.actions)
     config = given.get("config") or resolve(algorithm, task.family, size, task.name).config
     num_evaluations = given.get("num_evaluations", size.num_evaluations)
     if num_evaluations < 1:

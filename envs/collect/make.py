@@ -22,9 +22,7 @@ from envs.collect.behave import collect_block
 from envs.collect.episode import Episode
 from envs.dataset import Dataset, check, content_hash
 from envs.recipes import Recipe
-from envs.scores import normalized_score
-from envs.sources.regenerated import METADATA_KEY, dataset_folder, read, read_metadata
-from envs.worlds.maze import count_solutions
+from envs.sources.regenerated import METADATA_KEY, dataset_folder, read_metadata
 
 # In the folder of a dataset that is being made: where it stands until it is whole, and a mark that
 # all that is left to do is to move it.
@@ -221,39 +219,3 @@ def _write(recipe: Recipe, episodes: list[Episode], work: Path) -> None:
                 METADATA_KEY: json.dumps(provenance),
             }
         )
-
-
-def describe(recipe: Recipe) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What ``rl-or-bc data info`` says of a dataset that exists: its size, and its quality.
-
-    In mazes with the number of episodes that lead from the evaluation start to its goal.
-    Quality is in normalized scores of whole episodes (quantiles and mean) and in per cent of rows
-    with a positive reward, of robots that reached their own goal, and of robots that flipped over.
-    """
-    dataset, provenance = read(recipe.task, recipe.scale)
-    returns = recipe.task.kind.worth(dataset.episode_returns)
-    scores = normalized_score(returns, recipe.task.reference_returns)
-    low, median, high = np.quantile(scores, [0.1, 0.5, 0.9])
-    files = [p for p in dataset_folder(recipe.dataset_id).rglob("*") if p.is_file()]
-    size = {
-        "task": recipe.task.name,
-        "rows": dataset.num_rows,
-        "episodes": len(scores),
-        "terminated": int(dataset.terminations.sum()),
-        "truncated": int(dataset.truncations.sum()),
-        "MB": sum(p.stat().st_size for p in files) / 1e6,
-        "hash": provenance["hash"][:8],
-    }
-    quality = {
-        "task": recipe.task.name,
-        "10 %": low,
-        "median": median,
-        "mean": float(scores.mean()),
-        "90 %": high,
-        "rewarded": 100.0 * float((dataset.rewards > 0).mean()),
-        "reached": 100.0 * provenance["goals_reached_fraction"],
-        "flipped": 100.0 * provenance["flipped_fraction"],
-    }
-    if recipe.task.kind.has_goals:
-        quality["start to goal"] = count_solutions(dataset, recipe.task.environment)
-    return size, quality

@@ -35,7 +35,7 @@ from typing import Any, NamedTuple
 import h5py
 import numpy as np
 
-from envs.dataset import Dataset, check, rows_that_differ
+from envs.dataset import Dataset, check, require_finite
 from envs.errors import InputError
 from envs.sources import hdf5
 from envs.sources.d4rl_files import ADDRESS, FILES, dataset_folder
@@ -157,6 +157,7 @@ def read_file(path: Path, task: Task, *, qlearning: bool = False) -> tuple[Datas
         successors = None
         if "next_observations" in file and not qlearning:
             successors = _numbers(file, path, "next_observations", rows, spec.observation_dim)
+            require_finite("next_observations", successors, str(path))
         marks = _find_ends(
             observations,
             successors,
@@ -177,17 +178,27 @@ def read_file(path: Path, task: Task, *, qlearning: bool = False) -> tuple[Datas
     else:
         kept = np.ones(rows, bool)
     index = np.flatnonzero(kept)
-    if successors is None:
-        follows = index + 1
-        if not qlearning:
-            follows -= marks.ends[index]
-        successors = observations.take(follows, axis=0)
+    episodes = np.cumsum(marks.ends)[index] - marks.ends[index]
+    last = np.append(episodes[1:] != episodes[:-1], len(index) > 0)[: len(index)]
+    final = index[last]
+    if successors is not None:
+        final_observations = successors[final]
+    else:
+        final_observations = observations[final + 1 if qlearning else final + ~marks.ends[final]]
     if len(index) < rows:
         # Without a copy where no row is left out, as in locomotion.
         observations, actions = observations.take(index, axis=0), actions.take(index, axis=0)
         rewards = rewards[index]
-    dataset = _assemble(
-        observations, actions, rewards, successors, marks, index, task.kind.has_goals
+    terminations = marks.terminals[index]
+    dataset = Dataset(
+        observations=observations,
+        actions=actions,
+        rewards=rewards,
+        terminations=terminations,
+        # Where data go on at the goal, time alone ends an episode.
+        truncations=last if task.kind.has_goals else last & ~terminations,
+        episode_ends=np.flatnonzero(last),
+        final_observations=final_observations,
     )
     check(dataset, spec, str(path))
     return dataset, {
@@ -348,19 +359,16 @@ def _find_ends(
     goes_on: bool,
     where: str,
 ) -> _Marks:
-    """The last row of every episode; rounds ``successors`` to the next row where they agree."""
+    """The last row of every episode; successors within ``SAME`` of the next row are that row."""
     ends = timeouts if goes_on else timeouts | terminals
     ends = ends.copy()
     ends[-1] = True
     jumps = np.zeros(len(ends), bool)
     if successors is not None:
-        differ = rows_that_differ(successors, observations)
+        differ = _rows_that_differ(successors, observations)
         with np.errstate(invalid="ignore", over="ignore"):
             distance = np.abs(successors[differ] - observations[differ + 1]).max(axis=1, initial=0)
         jumps[differ] = distance > SAME
-        # Rows that are not finite are neither; they stay, to be refused by name.
-        near = differ[(distance <= SAME) & ~ends[differ]]
-        successors[near] = observations[near + 1]
     elif goes_on:
         with np.errstate(invalid="ignore", over="ignore"):
             moved = np.diff(observations[:, :2], axis=0)
@@ -376,29 +384,14 @@ def _find_ends(
     return _Marks(terminals, timeouts, ends | jumps, int(jumps.sum()))
 
 
-def _assemble(
-    observations: Array,
-    actions: Array,
-    rewards: Array,
-    successors: Array,
-    marks: _Marks,
-    index: Array,
-    goes_on: bool,
-) -> Dataset:
-    """The rows ``index`` of the file as a dataset; an episode ends with the last that is left."""
-    episodes = np.cumsum(marks.ends)[index] - marks.ends[index]
-    last = np.append(episodes[1:] != episodes[:-1], len(index) > 0)[: len(index)]
-    terminations = marks.terminals[index]
-    return Dataset(
-        observations=observations,
-        actions=actions,
-        rewards=rewards,
-        terminations=terminations,
-        # Where data go on at the goal, time alone ends an episode.
-        truncations=last if goes_on else last & ~terminations,
-        episode_ends=np.flatnonzero(last),
-        next_observations=successors,
-    )
+def _rows_that_differ(successors: Array, observations: Array) -> Array:
+    """``[K]`` rows, rising, whose row of ``successors`` ``[N, O]`` is not the next observation.
+
+    By slices and in one sweep over the entries: copies of the arrays would double the memory in
+    use, and numpy is slow to reduce over rows this short.
+    """
+    differ = np.flatnonzero((successors[:-1] != observations[1:]).reshape(-1))
+    return np.unique(differ // observations.shape[1])
 
 
 FULL = Reader(provenance, read, fetch, states=read_states)

@@ -45,7 +45,7 @@ from envs.sources.narrow import Narrowing
 from envs.sources.reader import Reader
 from envs.sources.reading import Unreadable, readable, require_memory
 from envs.sources.regenerated import dataset_folder
-from envs.spaces import Array
+from envs.spaces import Array, Space
 from envs.tasks import Task, world
 from envs.text import reason_of
 
@@ -211,7 +211,7 @@ def episodes(
     spec: EnvSpec,
     fix: str,
 ) -> Iterator[tuple[Array, Array, Array, Array, Array]]:
-    """Episodes for ``Dataset.from_episodes``, in float32 to save memory.
+    """Episodes for ``Dataset.from_episodes``, in the types of their spaces to save memory.
 
     Args:
         dataset_id: of a dataset that is there.
@@ -240,14 +240,14 @@ def episodes(
             for name in ("observations", "actions", "rewards"):
                 watch(name, getattr(episode, name))
             observations, actions = observed(episode.observations), acted(episode.actions)
-            _require_width(f"episode {episode.number}", observations, spec.observation_dim)
+            _require_shape(f"episode {episode.number}", observations, spec.observation)
             # One of many choices is stored as a number and becomes as many numbers as choices.
             needed += 8 * observations.size
             require_memory(needed)
-            _require_width(f"episode {episode.number}", actions, spec.action_dim, "actions")
+            _require_shape(f"episode {episode.number}", actions, spec.action, "actions")
             yield (
-                observations.astype(np.float32),
-                actions.astype(np.float32),
+                observations.astype(spec.observation.dtype),
+                actions.astype(spec.action.dtype),
                 episode.rewards.astype(np.float32),
                 episode.terminations,
                 episode.truncations,
@@ -259,9 +259,9 @@ def episodes(
             array.finish()
 
 
-def _require_width(episode: str, rows: Array, size: int, name: str = "observations") -> None:
-    if rows.ndim != 2 or rows.shape[1] != size:
-        raise Unreadable(f"{episode} has {name} of shape {rows.shape[1:]}, expected ({size},)")
+def _require_shape(episode: str, rows: Array, space: Space, name: str = "observations") -> None:
+    if rows.shape[1:] != space.shape:
+        raise Unreadable(f"{episode} has {name} of shape {rows.shape[1:]}, expected {space.shape}")
 
 
 def _until_success(

@@ -1,7 +1,8 @@
-"""Data that users bring: any Minari dataset with bounded actions.
+"""Data that users bring: any Minari dataset with bounded actions or with choices.
 
-Actions are scaled from the environment's range to [-1, 1]. The environment of the task's row is
-the one that scores; a dataset that says it was collected in another is doubted.
+Actions are scaled from the environment's range to [-1, 1], and choices counted from 0. The
+environment of the task's row is the one that scores; a dataset that says it was collected in
+another is doubted.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ from envs.sources.reading import Unreadable, readable
 from envs.sources.regenerated import dataset_folder
 from envs.spaces import Array
 from envs.tasks import Task
-from envs.worlds.gymnasium_lanes import ActionRange, GymnasiumLanes
+from envs.worlds.actions import ActionRange
+from envs.worlds.gymnasium_lanes import GymnasiumLanes
 
 _FIX = "write it again with Minari, from whole episodes"
 # Actions that differ by less than this share of the range are nothing that a policy could hit: all
@@ -115,7 +117,7 @@ def read(task: Task, scale: float) -> tuple[Dataset, dict[str, Any]]:
     facts = provenance(task, scale)
     lanes = GymnasiumLanes(task.environment, 1, task.reference_returns)
     try:
-        played = _Played(task, lanes.actions)
+        played = _Played(task, lanes.actions) if isinstance(lanes.actions, ActionRange) else None
 
         def observed(observations: Any) -> Array:
             try:
@@ -124,9 +126,20 @@ def read(task: Task, scale: float) -> tuple[Dataset, dict[str, Any]]:
             except Exception as error:
                 raise Unreadable(f"{error}; is it the data of {task.gymnasium_id}?") from None
 
-        found = episodes(task.data, observed, played.unscale, lanes.spec, _FIX)
-        dataset = Dataset.from_episodes(found)
-        played.require_choice()
+        def acted(actions: Any) -> Array:
+            if not isinstance(actions, np.ndarray):
+                raise Unreadable("its actions are in parts, expected one array")
+            if played is not None:
+                return played.unscale(actions)
+            if actions.dtype.kind not in "iu" or actions.size != len(actions):
+                kind = f"shape {actions.shape[1:]} and type {actions.dtype}"
+                raise Unreadable(f"it has actions of {kind}, expected whole numbers")
+            return lanes.actions.unscale(actions)
+
+        found = episodes(task.data, observed, acted, lanes.spec, _FIX)
+        dataset = Dataset.from_episodes(found, lanes.spec)
+        if played is not None:
+            played.require_choice()
         _require_whole_episodes(task, dataset)
     finally:
         lanes.close()
@@ -158,10 +171,8 @@ class _Played:
         self._task, self._actions = task, actions
         self._low, self._high = (np.full((2, actions.size), sign * np.inf) for sign in (1, -1))
 
-    def unscale(self, actions: Any) -> Array:
+    def unscale(self, actions: Array) -> Array:
         """``[T, ...]`` in the environment's range to ``[T, A]`` in [-1, 1]."""
-        if not isinstance(actions, np.ndarray):
-            raise Unreadable("its actions are in parts, expected one array")
         if len(actions) and actions[0].size != self._actions.size:
             shape, size = actions.shape[1:], self._actions.size
             raise Unreadable(f"it has actions of shape {shape}, expected {size} numbers")

@@ -30,7 +30,7 @@ from envs.spaces import Array, Box
 from envs.worlds.antmaze import ANT
 from envs.worlds.maps import CELL_SIZE, MAPS, find_cells
 from envs.worlds.maze import add_walls
-from envs.worlds.simulate import Simulator
+from envs.worlds.simulate import Simulator, view_from_above
 
 GOAL_RADIUS = 0.45  # metres
 _NOISE = 1.0  # metres, half the width of starts and goals: 0.25 of a cell
@@ -92,15 +92,24 @@ class RoboticsAntMaze:
         return self._observations(), at_goal.astype(np.float64), at_goal
 
     def restorable(self, observations: Array) -> Array:
-        """``[K]`` all; see ``envs.environment.Environment``."""
+        """``[K]`` all; see ``envs.environment.Replayable``."""
         return np.ones(len(observations), bool)
 
     def restore(self, observations: Array) -> Array:
-        """See ``envs.environment.Environment``; goals are restored where they are shown."""
+        """See ``envs.environment.Replayable``; goals are restored where they are shown."""
         self._simulator.restore(observations)
         if self._show_goal:
             self._goals[:] = observations[:, -2:]
         return self._observations()
+
+    @property
+    def time_step(self) -> float:
+        """Seconds of simulated time in one step."""
+        return self._simulator.time_step
+
+    def render(self, lane: int) -> Array:
+        """The maze from above; see ``envs.environment.Filmable``."""
+        return self._simulator.render(lane, view_from_above(self._simulator.model))
 
     def close(self) -> None:
         """End the simulator's threads; see ``envs.environment.Environment``."""

@@ -1,4 +1,4 @@
-"""Any gymnasium environment with continuous actions, for tasks whose data were not made here.
+"""Any gymnasium environment of one agent, for tasks whose data were not made here.
 
 Stepped one after the other in Python, at the environment's own speed. Its code is foreign: every
 call into it goes through one guard, which names the environment in whatever comes out of it.
@@ -19,9 +19,8 @@ from gymnasium.vector.utils import batch_space, iterate
 from envs.environment import EnvSpec
 from envs.errors import EnvironmentFault, InputError
 from envs.spaces import Array, Box
+from envs.worlds.actions import actions_of
 
-# From here on float64 does not tell whole numbers apart; such bounds stand for none.
-_WIDEST = 2.0**53
 _IMAGE_SIDE = 32  # pixels; Minari takes what is smaller for a grid world
 # Kinds of spaces that gymnasium flattens to a fixed count of numbers.
 _FIXED = (spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)
@@ -31,9 +30,9 @@ _MOST_NUMBERS = 100_000  # of an observation; a number of 1,000,000 values is as
 class GymnasiumLanes:
     """N copies of one gymnasium environment in lock step; an ``envs.environment.Environment``.
 
-    Observations are flattened as gymnasium does it (``gymnasium.spaces.flatten``), and actions in
-    [-1, 1] scaled to the environment's range. An episode that the environment cuts by itself ends
-    as if it had terminated.
+    Observations are flattened as gymnasium does it (``gymnasium.spaces.flatten``). Actions in
+    [-1, 1] are scaled to the environment's range, and choices are counted from 0. An episode that
+    the environment cuts by itself ends as if it had terminated.
     """
 
     def __init__(
@@ -56,8 +55,7 @@ class GymnasiumLanes:
                 first = self._environments[0]
                 self._space = first.observation_space
                 self._observations = np.zeros((num_envs, _size(self._space)))
-                self.actions = ActionRange(first.action_space)
-                self.actions.require_usable()
+                self.actions = actions_of(first.action_space)
             limit = _time_limit(first, gymnasium_id)
         except BaseException:
             self.close()
@@ -66,7 +64,7 @@ class GymnasiumLanes:
         self.num_envs = num_envs
         self.spec = EnvSpec(
             observation=Box(self._observations.shape[1:]),
-            action=Box((self.actions.size,), limit=1.0),
+            action=self.actions.space,
             max_episode_steps=limit,
             reference_returns=reference_returns,
             target_return=reference_returns[1],
@@ -128,14 +126,6 @@ class GymnasiumLanes:
                 environment.close()
         self._environments = []
 
-    def restorable(self, observations: Array) -> Array:
-        """``[K]`` none; see ``envs.environment.Environment``."""
-        return np.zeros(len(observations), bool)
-
-    def restore(self, observations: Array) -> Array:
-        """Refused: gymnasium has no way to set a state; see `restorable`."""
-        raise NotImplementedError("no observation of these environments is restorable")
-
     def flatten(self, observations: Any) -> Array:
         """Observations as a dataset has them, ``[T, ...]`` or parts of that, to ``[T, O]``.
 
@@ -189,75 +179,6 @@ class GymnasiumLanes:
             raise EnvironmentFault(
                 f"environment {self._id}{failed}: {reason}", lane=lane, step=step, reason=reason
             ) from error
-
-
-class ActionRange:
-    """An environment's action space beside [-1, 1].
-
-    In float64 and then rounded: in float32, as ``gymnasium.wrappers.utils.rescale_box`` does it, -1
-    or 1 came out outside of 657 of 2,000 random ranges, and an end outside of [-1, 1] for 331.
-
-    Attributes:
-        size: A.
-    """
-
-    def __init__(self, space: spaces.Space) -> None:
-        """Take the bounds of ``space``.
-
-        Raises:
-            InputError: not a ``Box``, or without bounds that leave a choice.
-        """
-        if not (
-            isinstance(space, spaces.Box)
-            and space.dtype is not None
-            and space.is_bounded()
-            and np.all(space.low < space.high)
-            and space.low.size
-        ):
-            raise InputError(
-                f"actions must be a Box with bounds, got {space}; wrap the environment"
-            )
-        self.size = int(np.prod(space.shape))
-        self._shape, self._dtype = space.shape, space.dtype
-        self._low = space.low.reshape(-1).astype(np.float64)
-        self._width = space.high.reshape(-1).astype(np.float64) - self._low
-
-    def require_usable(self) -> None:
-        """Refuse bounds so wide that they stand for none.
-
-        Raises:
-            InputError: naming the range.
-        """
-        wide = np.flatnonzero(self._width >= _WIDEST)
-        if len(wide):
-            low, width = self._low[wide[0]], self._width[wide[0]]
-            raise InputError(
-                f"actions must be a Box with bounds, those of column {wide[0]} are {low:g} to "
-                f"{low + width:g}; wrap the environment in bounds near to what is played"
-            )
-
-    def scale(self, actions: Array) -> Array:
-        """``[T, A]`` in [-1, 1] to ``[T, *shape]`` in the environment's range.
-
-        Where that holds whole numbers alone, to the nearest.
-        """
-        scaled: Array = self._low + (actions.astype(np.float64) + 1.0) / 2.0 * self._width
-        if self._dtype.kind in "biu":
-            scaled = np.rint(scaled)
-        return scaled.astype(self._dtype).reshape(len(actions), *self._shape)
-
-    def unscale(self, actions: Array) -> Array:
-        """``[T, *shape]`` in the environment's range to ``[T, A]`` in [-1, 1].
-
-        What rounding puts beyond a bound is at it.
-        """
-        flat = actions.reshape(len(actions), self.size).astype(np.float64)
-        found: Array = 2.0 * (flat - self._low) / self._width - 1.0
-        # That 1 is taken away from nearly 1 near the middle, and what is left is rounding alone.
-        middle = (flat - (self._low + self._width / 2.0)) / (self._width / 2.0)
-        found = np.where(np.abs(found) < 1e-9, middle, found)
-        rounding = np.abs(found) <= 1.0 + 1e-6
-        return np.where(rounding, np.clip(found, -1.0, 1.0), found)
 
 
 def require_no_images(space: spaces.Space) -> None:

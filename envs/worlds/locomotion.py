@@ -168,17 +168,26 @@ class Locomotion:
         return self._observations(), np.where(active, rewards, 0.0), active & terminations
 
     def restorable(self, observations: Array) -> Array:
-        """``[K]`` where no velocity was clipped; see ``envs.environment.Environment``."""
+        """``[K]`` where no velocity was clipped; see ``envs.environment.Replayable``."""
         qvel = observations[:, self._simulator.model.nq - 1 :]
         return np.abs(qvel).max(axis=1) < self._body.velocity_limit
 
     def restore(self, observations: Array) -> Array:
-        """States with x = 0; see ``envs.environment.Environment``."""
+        """States with x = 0; see ``envs.environment.Replayable``."""
         positions = self._simulator.model.nq - 1
         for lane, observation in enumerate(observations):
             qpos = np.concatenate([[0.0], observation[:positions]])
             self._simulator.reset(lane, qpos, observation[positions:])
         return self._observations()
+
+    @property
+    def time_step(self) -> float:
+        """Seconds of simulated time in one step."""
+        return self._simulator.time_step
+
+    def render(self, lane: int) -> Array:
+        """The robot from the side; see ``envs.environment.Filmable``."""
+        return self._simulator.render(lane, "track")
 
     def close(self) -> None:
         """End the simulator's threads; see ``envs.environment.Environment``."""

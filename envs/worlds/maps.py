@@ -6,6 +6,7 @@ Source: Farama-Foundation/D4RL@89141a6, ``d4rl/locomotion/maze_env.py``.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -67,6 +68,26 @@ def cell_to_xy(cells: Array) -> Array:
 def xy_to_cell(xy: Array) -> Array:
     """The cell (row, column) ``[..., 2]`` that holds each of ``xy`` ``[..., 2]`` in metres."""
     return np.round(np.asarray(xy)[..., ::-1] / CELL_SIZE).astype(np.int64) + 1
+
+
+def count_solutions(ways: Iterable[Array], maze: str) -> int:
+    """How many of ``ways`` lead from the evaluation start to the evaluation goal of ``maze``.
+
+    Those that are in the start's cell before they are in the goal's: where there are none, what
+    leads from one to the other has to be put together from several of them.
+
+    Args:
+        ways: x and y in metres, ``[T, 2]`` each.
+        maze: a key of ``MAPS``.
+    """
+    count = 0
+    start, goal = find_cells(maze, "R"), find_cells(maze, "G")
+    for xy in ways:
+        cells = xy_to_cell(xy)
+        at_start = (cells == start).all(axis=1)
+        at_goal = (cells == goal).all(axis=1)
+        count += bool(at_goal[at_start.argmax() :].any()) if at_start.any() else 0
+    return count
 
 
 class Waypoints:

@@ -19,11 +19,10 @@ import gymnasium
 import mujoco
 import numpy as np
 
-from envs.dataset import Dataset
 from envs.environment import EnvSpec
 from envs.spaces import Array, Box
-from envs.worlds.maps import CELL_SIZE, cell_to_xy, find_cells, xy_to_cell
-from envs.worlds.simulate import Simulator
+from envs.worlds.maps import CELL_SIZE, cell_to_xy, find_cells
+from envs.worlds.simulate import Simulator, view_from_above
 
 GOAL_RADIUS = 0.5  # metres
 _WALL_HEIGHT = 2.0  # metres
@@ -84,13 +83,22 @@ class Maze:
         return self._simulator.states(), at_goal.astype(np.float64), at_goal
 
     def restorable(self, observations: Array) -> Array:
-        """``[K]`` all; see ``envs.environment.Environment``."""
+        """``[K]`` all; see ``envs.environment.Replayable``."""
         return np.ones(len(observations), bool)
 
     def restore(self, observations: Array) -> Array:
-        """See ``envs.environment.Environment``; goals stay."""
+        """See ``envs.environment.Replayable``; goals stay."""
         self._simulator.restore(observations)
         return self._simulator.states()
+
+    @property
+    def time_step(self) -> float:
+        """Seconds of simulated time in one step."""
+        return self._simulator.time_step
+
+    def render(self, lane: int) -> Array:
+        """The maze from above; see ``envs.environment.Filmable``."""
+        return self._simulator.render(lane, view_from_above(self._simulator.model))
 
     def close(self) -> None:
         """End the simulator's threads; see ``envs.environment.Environment``."""
@@ -138,25 +146,6 @@ def draw_goal_noise(generator: np.random.Generator) -> Array:
 def is_at(goals: Array, xy: Array) -> Array:
     """``[N]`` whether ``xy`` ``[N, 2]`` is a success for ``goals`` ``[N, 2]``, in metres."""
     return np.linalg.norm(xy - goals, axis=1) <= GOAL_RADIUS
-
-
-def count_solutions(dataset: Dataset, maze: str) -> int:
-    """Episodes that lead from the evaluation start to the evaluation goal of ``maze``.
-
-    Those that are in the start's cell before they are in the goal's: where there are none, what
-    leads from one to the other has to be put together from several episodes.
-    """
-    count = 0
-    starts = dataset.episode_starts
-    start, goal = find_cells(maze, "R"), find_cells(maze, "G")
-    for first, last in zip(starts.tolist(), dataset.episode_ends.tolist(), strict=True):
-        rows = slice(first, last + 1)
-        xy = np.concatenate([dataset.observations[rows, :2], dataset.next_observations[[last], :2]])
-        cells = xy_to_cell(xy)
-        at_start = (cells == start).all(axis=1)
-        at_goal = (cells == goal).all(axis=1)
-        count += bool(at_goal[at_start.argmax() :].any()) if at_start.any() else 0
-    return count
 
 
 def add_walls(spec: mujoco.MjSpec, centres: Array) -> None:

@@ -217,7 +217,7 @@ def make_dataset(rewards, terminations, episode_ends):
         terminations=terminations,
         truncations=np.isin(rows[:, 0], episode_ends) & ~terminations,
         episode_ends=np.asarray(episode_ends),
-        next_observations=rows + 1,
+        final_observations=rows[np.asarray(episode_ends)] + 1,
     )
 
 

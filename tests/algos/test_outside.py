@@ -133,7 +133,10 @@ def test_processes_that_are_started_know_the_methods(write):
         ),
         (('{"title": "Mean",', "{"), "column 'mean' must have a title, which is text"),
         (('"Mean", "style": "imitation"', '"Mean", "style": "cloning"'), "style must be one of"),
+        (('{"title": "Mean",', '{"title": "Mean", "actions": ("Box",),'), "Box, Discrete or both"),
         (('"slope": 0.9', '"slop": 0.9'), "changes has 'slop', which is no field of the Config"),
+        (("COLUMNS =", "SMALL = {'own': {'slop': 1}}\nCOLUMNS ="), "SMALL has 'slop', which is no"),
+        (("COLUMNS =", "SMALL = {'slope': 1.0}\nCOLUMNS ="), "SMALL must be a dict of dicts"),
         (("COLUMNS = {", "COLUMNS = {} and {"), "COLUMNS must be a dict with a column or more"),
     ],
 )
@@ -159,6 +162,19 @@ def test_check_method_says_of_each_column_what_is_broken(write, capsys):
     assert printed.err.startswith(f"error: {bounds}: an action of 1.")
     assert cli.main(["check-method", str(write(name="other.py"))]) == 2
     assert "there is a column 'mean' already" in capsys.readouterr().err
+
+
+def test_a_plan_refuses_actions_that_a_method_does_not_take(write, capsys):
+    space = ("import jax\n", "import jax\nfrom envs.spaces import Discrete\n")
+    path = write(space, ('{"title": "Mean",', '{"title": "Mean", "actions": (Discrete,),'))
+    arguments = ["--methods-file", str(path), "--profile", "smoke"]
+    for words in (["grid", "--algorithms", "bc", "mean"], ["train", "mean", "hopper-medium"]):
+        assert cli.main([*words, *arguments]) == 2
+        error = capsys.readouterr().err
+        assert "Mean takes Discrete actions and those of h" in error
+        assert "-medium are Box; leave one of them out" in error
+    assert cli.main(["check-method", str(path)]) == 2
+    assert "and those of the checks' data are Box" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["nowhere.py", "mean.txt"])

@@ -45,7 +45,7 @@ def episodes(*rewards, terminations=()):
         terminations=np.isin(rows, terminations),
         truncations=np.isin(rows, ends),
         episode_ends=ends,
-        next_observations=observations + np.float32(1),
+        final_observations=observations[ends] + np.float32(1),
     )
 
 
@@ -273,6 +273,18 @@ def test_without_goals_rvs_g_is_told_nothing_and_draws_rows_uniformly(toy):
     assert view.conditions.shape == (toy[0].num_rows, 0)
     np.testing.assert_array_equal(view.observations, toy[0].observations)
     assert algorithm.reset(jax.random.key(0), jnp.zeros(0)).shape == (0,)
+
+
+@pytest.mark.parametrize("normalize", [True, False])
+@pytest.mark.parametrize("goal_dim", [0, 2])
+@pytest.mark.parametrize("condition", rvs.CONDITIONS)
+def test_a_state_has_no_empty_array_which_no_checkpoint_could_hold(
+    normalize, goal_dim, condition, toy, first_state
+):
+    config = dataclasses.replace(CONFIG, condition=condition, normalize_inputs=normalize)
+    goal = Box((goal_dim,)) if goal_dim else None
+    algorithm = rvs.make(config, dataclasses.replace(toy[1], goal=goal))
+    assert all(leaf.size for leaf in jax.tree.leaves(first_state(algorithm, toy[0])))
 
 
 # What it learns.

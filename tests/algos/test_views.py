@@ -24,7 +24,7 @@ def episodes(*rewards, truncated=()):
         terminations=is_end & ~is_truncated,
         truncations=is_truncated,
         episode_ends=ends,
-        next_observations=values + np.float32(0.01),
+        final_observations=values[ends] + np.float32(0.01),
     )
 
 

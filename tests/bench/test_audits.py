@@ -10,8 +10,8 @@ import pytest
 from bench import cli, store
 from bench.report import audits, claims, page
 from envs import files
-from envs.audit import _histogram, _quantiles
 from envs.errors import InputError
+from envs.facts import _histogram, _quantiles
 from envs.tasks import TASKS, own_task
 from tests.helpers.score_files import sound, write_scores
 

@@ -161,16 +161,16 @@ def test_where_a_cell_has_one_seed_its_claims_are_open(tmp_path, cells):
 
 def test_one_seed_has_no_interval_on_the_page_and_no_bar_in_the_picture(tmp_path):
     folder = write(tmp_path, 20, 90, LOCOMOTION)
-    drawn = figures.figures(read(folder))
+    drawn = figures.figures(read(folder), figures.lines(read(folder)))
     bars = lambda figure: sum(line.get_linewidth() == 2.2 for line in figure.axes[0].lines)
     assert bars(drawn["dichotomy-locomotion"]) == len(METHODS)
     single_seed(folder)
     found = read(folder)
-    drawn = figures.figures(found)
+    drawn = figures.figures(found, figures.lines(found))
     assert bars(drawn["dichotomy-locomotion"]) == 0
     scores = found.matrices["locomotion"]
-    profile = figures.profile(plots.Look("red", ""), scores["iql"])
-    curve = figures.curve(plots.Look("red", ""), found.curves[LOCOMOTION[0], "iql"])
+    profile = figures.profile("iql", plots.Look("red", ""), scores["iql"])
+    curve = figures.curve("iql", plots.Look("red", ""), found.curves[LOCOMOTION[0], "iql"])
     for line in (profile, curve):
         np.testing.assert_array_equal(line.low, line.y)
         np.testing.assert_array_equal(line.high, line.y)

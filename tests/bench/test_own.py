@@ -25,7 +25,8 @@ from envs import tasks
 from envs.errors import InputError
 from envs.sources import own, registry
 from envs.sources.regenerated import dataset_folder
-from envs.worlds.gymnasium_lanes import ActionRange, GymnasiumLanes
+from envs.worlds.actions import ActionRange
+from envs.worlds.gymnasium_lanes import GymnasiumLanes
 from tests.helpers.damage import READERS, damaged, one_line_at_most
 
 LOW, HIGH = np.array([0.0, -4.0], np.float32), np.array([1.0, 0.0], np.float32)
@@ -79,7 +80,7 @@ def environments(tmp_path, monkeypatch):
     monkeypatch.setattr(gymnasium.envs.registration, "registry", dict(gymnasium.registry))
     gymnasium.register("Reach-v0", f"{__name__}:Reach", max_episode_steps=STEPS)
     for name, spaces in {
-        "Choice-v0": {"action_space": Discrete(3)},
+        "Choice-v0": {"action_space": Discrete(1)},
         "Open-v0": {"action_space": Box(-np.inf, np.inf, (2,))},
         "Fixed-v0": {"action_space": Box(1.0, 1.0, (2,))},
         "Growing-v0": {"observation_space": Dict(a=Sequence(Box(0.0, 1.0, (2,))))},
@@ -174,15 +175,15 @@ def test_actions_go_to_the_environments_range_and_back():
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("Choice-v0", "actions must be a Box with bounds, got Discrete"),
-        ("Open-v0", "actions must be a Box with bounds, got Box"),
-        ("Fixed-v0", "actions must be a Box with bounds, got Box"),
+        ("Choice-v0", "actions must be 2 to 100,000 choices, got 1"),
+        ("Open-v0", "actions must be a Box with bounds or Discrete, got Box"),
+        ("Fixed-v0", "actions must be a Box with bounds or Discrete, got Box"),
         ("Growing-v0", "observations must be of a fixed size, got Dict"),
         ("Text-v0", "observations must be of a fixed size, got Dict"),
         ("Either-v0", "observations must be of a fixed size, got OneOf"),
         ("Blind-v0", "observations hold 0 numbers"),
         ("Many-v0", "observations hold 1,000,000,000 numbers"),
-        ("Still-v0", "actions must be a Box with bounds, got Box"),
+        ("Still-v0", "actions must be a Box with bounds or Discrete, got Box"),
         ("Endless-v0", "environment Endless-v0 has no time limit"),
         ("Nowhere-v0", "environment Nowhere-v0 cannot be made"),
         ("no_such_module:Reach-v0", "environment no_such_module:Reach-v0 cannot be made"),

@@ -2,6 +2,7 @@
 
 import base64
 import html
+import io
 import json
 import re
 import shutil
@@ -12,11 +13,12 @@ from pathlib import Path
 
 import matplotlib
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.stats
 
 from bench import cli, store
-from bench.report import artifacts, figures, formats, page, plots, stats
+from bench.report import artifacts, claims, figures, formats, page, plots, stats
 from bench.report.scores import Column, aggregate, read
 from envs.errors import InputError
 from envs.tasks import FAMILIES, TASKS
@@ -104,10 +106,12 @@ def test_table_check_looks_at_tables_picture_and_findings_and_not_at_the_page(tm
     assert cli.main(check) == 0
 
 
-def test_nothing_in_the_page_leads_outside(outline, document):
+def test_nothing_in_the_page_leads_outside_but_links_to_papers(outline, document):
+    allowed = {"a": ("#", "data:text/csv;", "https://arxiv.org/abs/")}
     for tag, attributes in outline:
         for name in ("src", "href", "xlink:href", "data", "action"):
-            assert attributes.get(name, "#").startswith(("#", "data:,")), (tag, attributes)
+            ours = allowed.get(tag, ("#", "data:,"))
+            assert attributes.get(name, "#").startswith(ours), (tag, attributes)
     assert "@import" not in document
     assert not re.search(r"url\((?!#)", document)
 
@@ -127,7 +131,7 @@ def test_no_two_elements_share_an_id_and_every_reference_leads_to_one(outline, d
 
 def test_tables_have_captions_and_scopes_and_figures_have_names(outline):
     count = lambda name: sum(tag == name for tag, _ in outline)
-    assert count("table") == count("caption") == 1 + 2 * len(FAMILIES)
+    assert count("table") == count("caption") == 3 + 2 * len(FAMILIES)
     assert all("scope" in attributes for tag, attributes in outline if tag == "th")
     svgs = [a for tag, a in outline if tag == "svg" and "aria-hidden" not in a]
     assert len(svgs) == 2 * len(FAMILIES) + len(TASKS)
@@ -150,6 +154,10 @@ def test_a_cells_origin_and_statistics_are_in_the_page_and_cannot_end_its_script
     sections = {heading: dict(pairs) for heading, pairs in details["hopper-medium/iql"]}
     assert sections["Data"]["dataset id"] == "a</script><b>"
     assert sections["Run"]["commit"] == "c0ffee"
+    assert sections["hopper-medium, IQL"]["run it again"] == (
+        "rl-or-bc train iql hopper-medium --profile quick --source regenerated --scale 0.1 "
+        "--num-seeds 3 --num-episodes 1"
+    )
     assert sections["Settings"]["hidden dims"] == "8, 8"
     assert float(sections["Scores"]["mean of the last evaluation"]) == pytest.approx(60, abs=2)
     assert float(sections["Scores"]["mean of the last 2 evaluations"]) == pytest.approx(45, abs=2)
@@ -246,7 +254,7 @@ def test_tracks_are_drawn_over_the_maze_and_tell_who_got_there(tmp_path):
     document = page.build(folder)[page.PAGE]
     assert "Where they go" in document
     assert f"Where episodes went in {task}" in document
-    figure = figures.figures(read(folder))[f"tracks-{task}"]
+    figure = figures.figures(read(folder), {})[f"tracks-{task}"]
     walls = figure.axes[0].patches[0].get_path()
     squares = (walls.codes == walls.MOVETO).sum()
     assert squares == sum(row.count("1") for row in MAPS["medium"])
@@ -292,6 +300,29 @@ document.querySelector("dialog form button").click();
 seen.closed = !document.getElementById("details").open;
 seen.focus = document.activeElement === cell;
 seen.wide = document.documentElement.scrollWidth - document.documentElement.clientWidth;
+const figure = document.querySelector('[data-lines="curve-hopper-medium"]');
+const picture = figure.querySelector("svg");
+const point = (group) => {
+  const [x, y] = group.querySelector("path").getAttribute("d").match(/-?[\\d.]+/g).map(Number);
+  return new DOMPoint(x, y).matrixTransform(picture.getScreenCTM());
+};
+const iql = figure.querySelector('[data-line][data-method="iql"]');
+const hover = (at) => {
+  const { x, y } = at;
+  figure.dispatchEvent(new PointerEvent("pointermove", { clientX: x, clientY: y, bubbles: true }));
+  const tip = document.getElementById("tip");
+  return tip.hidden ? "" : tip.textContent;
+};
+const place = point(iql);
+seen.tip = hover(place);
+press('.legend [data-method="iql"]');
+seen.off = [...document.querySelectorAll('[data-method="iql"]')].filter(
+  (part) => part.tagName !== "BUTTON" && getComputedStyle(part).display !== "none").length;
+seen.pressed = [...document.querySelectorAll('.legend [data-method="iql"]')].map(
+  (button) => button.getAttribute("aria-pressed"));
+seen.without = hover(place);
+press('.legend [data-method="iql"]');
+seen.again = getComputedStyle(iql).display !== "none";
 const out = document.createElement("pre");
 out.id = "seen";
 out.textContent = JSON.stringify(seen);
@@ -336,6 +367,14 @@ def test_in_a_browser_the_page_sorts_opens_cells_and_says_no_error(document, tmp
     assert seen["title"] == "hopper-medium, IQL"
     assert "c0ffee" in seen["text"]
     assert seen["wide"] <= 0  # nothing but the tables themselves scrolls sideways
+    found = re.fullmatch(r"IQL, at 50: (\S+) \((\S+) to (\S+)\)", seen["tip"])
+    mean, low, high = map(float, found.groups())
+    assert mean == pytest.approx(30, abs=2)
+    assert low < mean < high
+    assert seen["off"] == 0
+    assert seen["pressed"] == ["false", "false"]  # profiles and curves
+    assert "IQL" not in seen["without"]
+    assert seen["again"]
 
 
 # DejaVu Sans, which comes with matplotlib, is about the widest font that a system may have.
@@ -418,10 +457,82 @@ def test_a_score_above_100_looks_like_more_than_100(tmp_path):
     document = page.build(folder)[page.PAGE]
     assert 'style="--top:140"' in document
     assert "from 0 to 140, with a mark at 100" in document
+    assert "and stripes beyond it" in document
     assert "--score:133.300" in document
     scores[("hopper-medium", "iql")] = 99.0
     write_scores(folder, ["hopper-medium"], (100,), (0,), scores, 0.0)
     assert 'style="--top:100"' in page.build(folder)[page.PAGE]
+
+
+def test_every_heading_is_in_the_contents_and_a_part_that_is_not_there_is_not(document, tmp_path):
+    def contents(text):
+        return re.findall(r'<li><a href="#(\w+)">([^<]+)</a></li>', text)
+
+    shown = re.findall(r'<h2 id="(\w+)"><a href="#\1">([^<]+)</a></h2>', document)
+    assert contents(document) == shown
+    assert ("claims", "The post&#39;s claims") in shown
+    folder = write_scores(tmp_path / "regenerated" / "quick", ["hopper-medium"], (100,), (0,))
+    names = [name for name, _ in contents(page.build(folder)[page.PAGE])]
+    assert names == ["table", "methods", "downloads"]
+
+
+def test_the_page_holds_the_claims_and_how_they_are_judged(document, folder):
+    rows = claims.texts(read(folder))
+    assert len(rows) > 5
+    for row in rows:
+        assert f'<th scope="row">{row["claim"]}</th>' in document
+        assert f"<td>{html.escape(row['measured'])}</td>" in document
+        assert f"<td>{row['interval']}</td><td>{row['holds']}</td>" in document
+    assert "A figure is a difference of mean scores in points" in document
+
+
+def test_means_within_the_interval_of_the_best_are_marked(tmp_path):
+    tasks = ["hopper-medium", "halfcheetah-medium"]
+    scores = dict.fromkeys(product(tasks[:1], METHODS), 50.0) | {("hopper-medium", "bc"): 20.0}
+    folder = write_scores(tmp_path / "regenerated" / "quick", tasks, (100,), (0, 1, 2), scores)
+    document = page.build(folder)[page.PAGE]
+    rows = re.findall(r'<tr data-task="(\S+)">(.*?)</tr>', document, re.DOTALL)
+    marked = {
+        task: [name for name in METHODS if re.search(rf'{task}/{name}"[^>]*><b class="best"', row)]
+        for task, row in rows
+    }
+    assert marked == {"hopper-medium": ["dt", "iql"], "halfcheetah-medium": ["iql"]}
+    assert "A mean with a dot lies within the 95 % interval of its row's best" in document
+
+
+def test_files_to_download_are_those_that_the_commands_write(document, folder):
+    links = re.findall(r'download="(\S+)" href="data:text/csv;base64,([^"]+)"', document)
+    files = {name: base64.b64decode(text).decode() for name, text in links}
+    assert list(files) == ["table1.csv", "curves.csv", "claims.csv", "published.csv"]
+    assert files["table1.csv"] == (folder / "table1.csv").read_text()
+    curves = pd.read_csv(io.StringIO(files["curves.csv"]))
+    assert len(curves) == 2 * len(TASKS) * len(METHODS)
+    assert curves["step"].unique().tolist() == [50, 100]
+    assert len(pd.read_csv(io.StringIO(files["claims.csv"]))) == len(claims.texts(read(folder)))
+
+
+def test_a_method_leads_to_its_paper_where_its_name_says_where_that_is(tmp_path):
+    folder = write_scores(tmp_path / "regenerated" / "quick", ["hopper-medium"], (100,), (0,))
+    facts = store.read_provenance(folder / "provenance.json")
+    papers = {"bc": "Pomerleau 1988", "dt": "arXiv:2106.01345", "iql": "young-geng/CQL#2"}
+    for cell in facts.values():
+        cell["paper"] = papers[cell["algorithm"]]
+    store.write_provenance(folder / "provenance.json", facts)
+    document = page.build(folder)[page.PAGE]
+    assert "<td>Pomerleau 1988</td>" in document
+    link = '<a href="{}" rel="noreferrer">{}</a>'
+    assert link.format("https://arxiv.org/abs/2106.01345", "arXiv:2106.01345") in document
+    address = "https://github.com/young-geng/CQL/issues/2"
+    assert link.format(address, "young-geng/CQL#2") in document
+
+
+def test_every_colour_of_a_picture_has_another_one_in_the_dark(document):
+    used = set(re.findall(r"var\(--c([0-9a-f]{6}), #\1\)", document))
+    dark = re.search(r"prefers-color-scheme: dark\) \{\n(.*?)\n\}", document, re.DOTALL)[1]
+    known = dict(re.findall(r"--c([0-9a-f]{6}): #([0-9a-f]{6})", dark))
+    every = {colour[1:] for of_side in plots.COLOURS.values() for colour in of_side}
+    assert used | every <= set(known)
+    assert all(known[colour] != colour for colour in known)
 
 
 @pytest.mark.parametrize(

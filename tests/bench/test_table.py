@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from bench import screen, store
-from bench.report import artifacts, formats, notes, published, scores
+from bench.report import artifacts, formats, layout, notes, published, scores
 from envs.errors import InputError
 from envs.tasks import FAMILIES, TASKS
 from tests.helpers.score_files import results_of, write_scores
@@ -381,3 +381,19 @@ def test_the_csv_has_the_tables_columns_alone():
     results = results_of(played, {"hopper-medium/bc": facts("hopper-medium")})
     heading = formats.csv(results).splitlines()[0]
     assert heading == ",".join([*scores.TABLE_COLUMNS, "published", "in_post"])
+
+
+@pytest.mark.parametrize(
+    ("cells", "near"),
+    [
+        ([(50.0, 40.0, 60.0), (40.0, 0.0, 80.0), (39.9, 0.0, 80.0)], [True, True, False]),
+        ([(50.0, 40.0, 60.0), None, (10.0, 0.0, 80.0)], [True, False, False]),
+        ([(50.0, 40.0, 60.0), (45.0, 0.0, 80.0)], [False, False]),  # nothing is told apart
+        ([(0.0, 0.0, 0.0), (0.0, 0.0, 0.0)], [False, False]),
+        ([(50.0, -np.inf, np.inf), (10.0, -np.inf, np.inf)], [False, False]),  # one seed
+        ([None, None], [False, False]),
+    ],
+)
+def test_cells_near_a_rows_best_lie_within_its_interval(cells, near):
+    known = tuple(cell and layout.Cell(cell[0], 1.0, *cell[1:]) for cell in cells)
+    assert layout.Row("task", "a", known, (None,) * len(cells)).near_best() == near

@@ -101,9 +101,9 @@ def test_a_phase_compiles_once_for_all_its_chunks(program_and_views):
 def test_batches_of_datasets_of_all_sizes_look_alike(program_and_views):
     program, views, dataset = program_and_views
     arrays = {field.name: getattr(dataset, field.name) for field in dataclasses.fields(dataset)}
-    ends = arrays.pop("episode_ends")[:-1]
+    ends, final = (arrays.pop(name)[:-1] for name in ("episode_ends", "final_observations"))
     rows = {name: array[: ends[-1] + 1] for name, array in arrays.items()}
-    shorter = Dataset(**rows, episode_ends=ends)
+    shorter = Dataset(**rows, episode_ends=ends, final_observations=final)
     for phase, run, view in zip(program.algorithm.phases, program.runs, views, strict=True):
         batches = [
             jax.eval_shape(run.sample, stream([0, 1], TRAIN)[None], either)

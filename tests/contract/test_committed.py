@@ -48,7 +48,7 @@ def test_every_interval_that_is_printed_has_its_estimate_in_it(folder):
             rows = part(found, family, matrices)["rows"]
             cells += [cell for row in rows for cell in row["cells"] if cell]
         for matrix in matrices.values():
-            line = figures.profile(plots.Look("red", ""), matrix)
+            line = figures.profile("iql", plots.Look("red", ""), matrix)
             assert ((line.low <= line.y) & (line.y <= line.high)).all()
     assert len(cells) > 200
     assert [c for c in cells if not contains(c["interval"], c.get("value", c.get("mean")))] == []
@@ -85,3 +85,19 @@ def test_the_policies_take_less_than_ten_megabytes():
     files = list(policy.POLICY_FOLDER.glob("*.npz"))
     assert files
     assert sum(path.stat().st_size for path in files) < 10e6
+
+
+def test_the_results_in_git_take_less_than_six_megabytes():
+    ignored = (ROOT / ".gitignore").read_text().splitlines()
+    assert {"report.html", "results/runs/", "results/local/", ".lock"} <= set(ignored)
+    folders = [ROOT / "results" / name for name in ("runs", "local")]
+    files = [
+        path
+        for path in (ROOT / "results").rglob("*")
+        if path.is_file()
+        and path.name not in ("report.html", ".lock")
+        and not any(path.is_relative_to(folder) for folder in folders)
+    ]
+    assert ROOT / "results" / "FINDINGS.md" in files
+    assert not [path for path in files if path.suffix in (".html", ".png")]
+    assert sum(path.stat().st_size for path in files) < 6e6

@@ -13,7 +13,7 @@ from algos.settings import resolve
 from bench.report import claims, page, published, scores, stats
 from bench.run import cell, checkpoint, evaluate, train
 from bench.run.profiles import PROFILES
-from envs import audit, recipes
+from envs import audit, facts, recipes
 from envs.collect import behave as collect
 from envs.collect import policy, tours, walker
 from envs.families import locomotion
@@ -105,7 +105,7 @@ CONSTANTS = [
      (0.05, 0.25), OURS),
     ("walker: how far a target is seen, m", walker.TARGET_LIMIT, 4.0, OURS),
     ("audit: rows replayed", audit.NUM_REPLAYED, 1000, OURS),
-    ("audit: action at its limit", audit._SATURATED, 0.999, OURS),
+    ("audit: action at its limit", facts._SATURATED, 0.999, OURS),
     # Learning. The settings of each method are compared in its own tests.
     ("steps after which critics are trusted", settings.STEPS_TO_TRUST_CRITICS, 50_000, OURS),
     (

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bench import cli
-from envs import audit
+from envs import audit, facts
 from envs import toy as toys
 from envs.environment import World
 from envs.sources import d4rl, registry
@@ -56,7 +56,9 @@ def test_figures_are_those_of_the_rows():
     saturated = np.abs(arrays["actions"]) >= 0.999
     assert found["actions"]["saturated"] == saturated.mean() >= 5 / 600
     assert found["actions"]["max"] == 1.0
-    assert (found["not_finite"], found["duplicates"], found["continuity"]["broken"]) == (0, 0, 0)
+    assert (found["not_finite"], found["duplicates"]) == (0, 0)
+    moves = np.abs(arrays["next_observations"] - arrays["observations"])
+    assert found["longest_step"] == pytest.approx(moves.max())
     assert found["environment"] == "Hopper-v4"
     assert found["provenance"]["rows_in_file"] == 200
     assert len(found["provenance"]["hash"]) == 64
@@ -72,14 +74,14 @@ def test_being_at_the_goal_once_is_the_full_score():
 
 def test_duplicate_rows_are_counted_beyond_the_first():
     dataset, _ = toys.random_episodes()
-    assert audit.num_duplicates(dataset) == 0
+    assert facts.num_duplicates(dataset) == 0
     rows = np.array([0, 1, 1, 2, 0, 0])
     same = dataclasses.replace(
         dataset, observations=dataset.observations[rows], actions=dataset.actions[rows]
     )
-    assert audit.num_duplicates(same) == 3
+    assert facts.num_duplicates(same) == 3
     same.actions[2, 0] += 1e-6
-    assert audit.num_duplicates(same) == 2
+    assert facts.num_duplicates(same) == 2
 
 
 def test_fingerprints_tell_rows_apart_that_differ_in_order_alone():
@@ -90,16 +92,15 @@ def test_fingerprints_tell_rows_apart_that_differ_in_order_alone():
         observations=np.concatenate([dataset.observations[:1], swapped]),
         actions=np.zeros((2, 2), np.float32),
     )
-    assert audit.num_duplicates(both) == 0
+    assert facts.num_duplicates(both) == 0
 
 
-def test_rows_that_are_not_finite_and_broken_links_are_counted():
+def test_rows_that_are_not_finite_are_counted():
     dataset, _ = toys.random_episodes()
     dataset.rewards[3] = np.inf
     dataset.observations[5, 1] = np.nan
-    dataset.next_observations[8] += 1.0
-    assert audit._num_not_finite(dataset) == 2
-    assert audit._continuity(dataset)["broken"] == 2  # rows 4, which leads to row 5, and 8
+    dataset.final_observations[1, 0] = np.nan  # what row 6 leads to
+    assert facts._num_not_finite(dataset) == 3
 
 
 @pytest.mark.parametrize("name", ["hopper-medium", "halfcheetah-medium", "antmaze-umaze"])

@@ -1,4 +1,5 @@
 import dataclasses
+import hashlib
 
 import numpy as np
 import pytest
@@ -56,7 +57,6 @@ def test_an_empty_dataset_is_refused(toy):
     ("name", "expected"),
     [
         ("observations", "(52, 3)"),
-        ("next_observations", "(52, 3)"),
         ("actions", "(52, 2)"),
         ("terminations", "(52,)"),
         ("truncations", "(52,)"),
@@ -77,7 +77,7 @@ def test_an_array_of_another_width_is_refused(toy, field):
     assert "expected (52, 7); is this the dataset of another task?" in message(dataset, other)
 
 
-@pytest.mark.parametrize("name", ["observations", "next_observations", "actions", "rewards"])
+@pytest.mark.parametrize("name", ["observations", "actions", "rewards"])
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_a_value_that_is_not_finite_is_refused_by_row(toy, name, value):
     dataset, spec = toy
@@ -87,12 +87,12 @@ def test_a_value_that_is_not_finite_is_refused_by_row(toy, name, value):
 
 @pytest.mark.parametrize("sign", [1, -1])
 @pytest.mark.parametrize(
-    ("name", "bound"), [("observations", 1e18), ("next_observations", 1e18), ("rewards", 1e12)]
+    ("name", "bound"), [("observations", 1e18), ("final_observations", 1e18), ("rewards", 1e12)]
 )
 def test_a_value_whose_square_or_sum_is_no_float32_is_refused_by_row(toy, name, bound, sign):
     dataset, spec = toy
-    broken = changed(dataset, name, 13, sign * 1.1 * bound)
-    assert f"{name} row 13 is beyond {bound:g} (1 such rows)" in message(broken, spec)
+    broken = changed(dataset, name, 5, sign * 1.1 * bound)
+    assert f"{name} row 5 is beyond {bound:g} (1 such rows)" in message(broken, spec)
 
 
 @pytest.mark.parametrize("value", [1.001, -1.001])
@@ -123,29 +123,50 @@ def test_an_episode_that_nothing_ends_is_refused_by_row(toy, name, row):
     assert text in message(broken, spec)
 
 
-def test_a_row_that_leads_elsewhere_is_refused_by_row(toy):
+def test_an_episode_that_goes_on_after_it_was_truncated_is_refused_by_row(toy):
     dataset, spec = toy
-    broken = changed(dataset, "next_observations", (8, 2), 0.123)
-    assert "row 8 leads elsewhere than to the next row of its episode" in message(broken, spec)
+    number = int(np.flatnonzero(dataset.truncations[dataset.episode_ends])[0])
+    row = dataset.episode_ends[number]
+    # It passes for one with the next.
+    ends = {
+        name: np.delete(getattr(dataset, name), number, axis=0)
+        for name in ("episode_ends", "final_observations")
+    }
+    broken = dataclasses.replace(dataset, **ends)
+    assert f"the episode of row {row} goes on after it was truncated there" in message(broken, spec)
 
 
-def test_a_wrong_episode_end_is_refused_by_row(toy):
+def test_every_episode_has_what_followed_its_last_row(toy):
     dataset, spec = toy
-    # The first episode's last row, 2, now claims to be inside an episode that ends at row 6.
-    broken = dataclasses.replace(dataset, episode_ends=dataset.episode_ends[1:])
-    assert "row 2 leads elsewhere" in message(broken, spec)
+    short = dataclasses.replace(dataset, final_observations=dataset.final_observations[:-1])
+    assert "final_observations has shape (7, 3), expected (8, 3)" in message(short, spec)
+    text = message(changed(dataset, "final_observations", 2, np.nan), spec)
+    assert "final_observations row 2 is not finite (1 such rows)" in text
 
 
-def test_the_last_row_of_an_episode_may_lead_anywhere(toy):
-    dataset, spec = toy
-    check(changed(dataset, "next_observations", 6, 99.0), spec, "file")
+def test_what_follows_a_row_is_the_next_row_or_what_ended_its_episode(toy):
+    dataset, _ = toy
+    dataset = changed(dataset, "final_observations", 1, 99.0)
+    np.testing.assert_array_equal(dataset.next_observations[0], dataset.observations[1])
+    assert (dataset.next_observations[6] == 99.0).all()
+    assert len(dataset.next_observations) == dataset.num_rows
+
+
+def test_the_hash_is_that_of_the_arrays_with_what_follows_each_row(toy):
+    """Hashes on record were made when each row had its successor beside it."""
+    dataset, _ = toy
+    digest = hashlib.sha256()
+    names = ("observations", "actions", "rewards", "terminations", "truncations", "episode_ends")
+    for name in (*names, "next_observations"):
+        digest.update(getattr(dataset, name).tobytes())
+    assert content_hash(dataset) == digest.hexdigest()
 
 
 @pytest.mark.parametrize("name", FIELDS)
 def test_the_hash_changes_with_any_array(toy, name):
     dataset, _ = toy
     array = getattr(dataset, name)
-    other = ~array[7] if array.dtype == bool else array[7] + 1
+    other = ~array[7] if array.dtype == bool else array[7] - 1
     assert content_hash(changed(dataset, name, 7, other)) != content_hash(dataset)
 
 

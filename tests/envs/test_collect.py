@@ -11,18 +11,19 @@ import minari
 import numpy as np
 import pytest
 
-from envs import files
+from envs import facts, files
 from envs.collect import make as making
 from envs.collect import policy, tours
 from envs.collect.behave import block_seeds, collect_block, num_lanes
 from envs.collect.episode import record
-from envs.collect.make import describe, make
+from envs.collect.make import make
 from envs.dataset import Dataset
 from envs.errors import InputError
 from envs.recipes import Recipe
 from envs.sources import registry
 from envs.sources.regenerated import dataset_folder, read, read_metadata
 from envs.tasks import TASKS
+from envs.worlds import maps
 
 # A dozen policies of a few rows each, two policies, and goals.
 HOPPER = Recipe(TASKS["hopper-medium-replay"], 0.002)  # 804 rows
@@ -632,8 +633,9 @@ def test_an_ant_takes_another_way_each_time(monkeypatch):
 def test_the_description_has_the_datasets_numbers():
     make(WALKER, num_threads=1)
     dataset, provenance = read(WALKER.task, WALKER.scale)
-    size, quality = describe(WALKER)
+    size, quality = facts.describe(dataset, WALKER.task, provenance, 2_000_000)
     row = size | quality
+    assert row["MB"] == 2.0
     assert row["rows"] == 200
     assert row["episodes"] == len(dataset.episode_ends)
     assert row["terminated"] + row["truncated"] == row["episodes"]
@@ -643,10 +645,18 @@ def test_the_description_has_the_datasets_numbers():
     assert row["mean"] == pytest.approx(mean)
 
 
-def test_the_description_of_a_maze_counts_the_episodes_that_lead_from_start_to_goal(monkeypatch):
+def test_the_description_of_a_maze_counts_the_episodes_that_lead_from_start_to_goal():
     make(POINT, num_threads=1)
-    assert describe(POINT)[1]["start to goal"] == 0
-    monkeypatch.setattr(making, "count_solutions", lambda dataset, maze: (dataset.num_rows, maze))
-    assert describe(POINT)[1]["start to goal"] == (600, "medium")
+    dataset, provenance = read(POINT.task, POINT.scale)
+    quality = facts.describe(dataset, POINT.task, provenance, 0)[1]
+    assert quality["start to goal"] == 0
+    # As if one of its episodes were a way from start to goal.
+    first, last = dataset.episode_starts[3], dataset.episode_ends[3]
+    cells = [maps.find_cells("medium", mark)[0] for mark in "RG"]
+    dataset.observations[first : last + 1, :2], goal = maps.cell_to_xy(cells)
+    dataset.final_observations[3, :2] = goal
+    quality = facts.describe(dataset, POINT.task, provenance, 0)[1]
+    assert quality["start to goal"] == 1
     make(WALKER, num_threads=1)
-    assert "start to goal" not in describe(WALKER)[1]
+    dataset, provenance = read(WALKER.task, WALKER.scale)
+    assert "start to goal" not in facts.describe(dataset, WALKER.task, provenance, 0)[1]

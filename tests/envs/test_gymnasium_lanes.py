@@ -13,7 +13,8 @@ from envs import tasks
 from envs.environment import World
 from envs.errors import EnvironmentFault, InputError
 from envs.sources import own
-from envs.worlds.gymnasium_lanes import ActionRange, GymnasiumLanes
+from envs.worlds.actions import ActionRange
+from envs.worlds.gymnasium_lanes import GymnasiumLanes
 from tests.helpers import dial
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*precision lowered by casting")  # of gymnasium

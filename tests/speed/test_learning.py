@@ -65,7 +65,7 @@ def noise(num_rows: int = NUM_ROWS) -> Dataset:
         terminations=np.zeros(num_rows, bool),
         truncations=ends,
         episode_ends=np.flatnonzero(ends),
-        next_observations=np.roll(observations, -1, axis=0),
+        final_observations=observations[ends],
     )
 
 

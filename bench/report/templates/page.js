@@ -85,3 +85,58 @@ table.addEventListener("click", (event) => {
 dialog.addEventListener("click", (event) => {
   if (event.target === dialog) dialog.close();
 });
+
+// Lines: pointing at one shows its values, a legend's button switches a method's off and on.
+const values = JSON.parse(document.getElementById("lines").textContent);
+const tip = document.getElementById("tip");
+const hidden = new Set();
+
+// Where a line's values are drawn, in the picture's own units.
+function places(path) {
+  const numbers = path.getAttribute("d").match(/-?[\d.]+/g).map(Number);
+  return Array.from({ length: numbers.length / 2 }, (_, i) => [numbers[2 * i], numbers[2 * i + 1]]);
+}
+
+for (const figure of document.querySelectorAll("[data-lines]")) {
+  const lines = values[figure.dataset.lines];
+  for (const part of figure.querySelectorAll("[data-line], [data-band]"))
+    part.dataset.method = lines[part.dataset.line ?? part.dataset.band].method;
+  const drawn = [...figure.querySelectorAll("[data-line]")].map((group) => ({
+    of: lines[group.dataset.line],
+    at: places(group.querySelector("path")),
+  }));
+  const picture = figure.querySelector("svg");
+  figure.addEventListener("pointermove", (event) => {
+    const here = new DOMPoint(event.clientX, event.clientY).matrixTransform(picture.getScreenCTM().inverse());
+    let nearest = { distance: 24 };
+    for (const { of, at } of drawn.filter(({ of }) => !hidden.has(of.method)))
+      at.forEach(([x, y], index) => {
+        const distance = Math.hypot(x - here.x, y - here.y);
+        if (distance < nearest.distance) nearest = { distance, of, index };
+      });
+    tip.hidden = !nearest.of;
+    if (nearest.of) say(nearest.of, nearest.index, event);
+  });
+  figure.addEventListener("pointerleave", () => (tip.hidden = true));
+}
+
+function say(line, index, event) {
+  const [x, y, low, high] = ["x", "y", "low", "high"].map((key) => line[key][index]);
+  const digits = Math.abs(y) <= 1 && Math.max(...line.y) <= 1 ? 2 : 1;
+  const interval = low < high ? ` (${low.toFixed(digits)} to ${high.toFixed(digits)})` : "";
+  tip.textContent = `${line.title}, at ${x.toLocaleString("en")}: ${y.toFixed(digits)}${interval}`;
+  const room = [innerWidth - tip.offsetWidth - 8, innerHeight - tip.offsetHeight - 8];
+  tip.style.left = `${Math.max(8, Math.min(event.clientX + 14, room[0]))}px`;
+  tip.style.top = `${Math.max(8, Math.min(event.clientY + 14, room[1]))}px`;
+}
+
+for (const button of document.querySelectorAll(".legend button"))
+  button.addEventListener("click", () => {
+    const method = button.dataset.method;
+    if (!hidden.delete(method)) hidden.add(method);
+    for (const each of document.querySelectorAll("[data-method]")) {
+      if (each.dataset.method !== method) continue;
+      if (each.tagName === "BUTTON") each.setAttribute("aria-pressed", String(!hidden.has(method)));
+      else each.classList.toggle("off", hidden.has(method));
+    }
+  });
