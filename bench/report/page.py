@@ -46,7 +46,6 @@ from bench.report.scores import (
 from bench.report.text import finish_html
 from envs.spaces import Array
 from envs.tasks import FAMILIES, OWN, TASKS
-from envs.worlds.locomotion import VERSIONS
 
 LAST_EVALUATIONS = 3  # beside last and best, the mean of so many
 PAGE = "report.html"
@@ -332,8 +331,13 @@ def _details(results: Results, name: str, compared: pd.DataFrame) -> list[Any]:
 
 def _command(results: Results, facts: dict[str, Any]) -> str:
     """What runs a cell again, with the settings that can be given beside its profile."""
-    settings = facts["settings"]
-    words = ["rl-or-bc", "train", facts["algorithm"], facts["task"]["name"]]
+    settings, task = facts["settings"], TASKS[facts["task"]["name"]]
+    words = ["rl-or-bc", "train", facts["algorithm"]]
+    if task.family == OWN:
+        references = [f"{value!r}" for value in task.reference_returns]
+        words += [task.data, "--environment", task.environment, "--reference", *references]
+    else:
+        words += [task.name]
     words += ["--profile", results.folder.name, "--source", settings["source"]]
     if settings["source"] == SCALED_SOURCE:
         words += ["--scale", f"{settings['scale']:g}"]
@@ -343,7 +347,7 @@ def _command(results: Results, facts: dict[str, Any]) -> str:
         number = facts["config"]["num_steps"] // settings["eval_interval"]
         words += ["--num-evaluations", str(number)]
     version = str(facts.get("environment", "")).rpartition("-")[2]
-    if version in VERSIONS and not TASKS[facts["task"]["name"]].gymnasium_id.endswith(version):
+    if version in task.kind.versions[1:]:
         words += ["--environment", version]
     if facts.get("dataset_provenance", {}).get("doubts"):
         words.append("--insist")

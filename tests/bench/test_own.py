@@ -549,7 +549,9 @@ def test_a_grid_takes_own_data_as_they_are_named_and_a_table_needs_no_name(
     assert TASK.name in capsys.readouterr().out
     forget()
     assert cli.main(["report", *root]) == 0
-    assert "me-reach" in (tmp_path / "results/own/smoke/report.html").read_text()
+    page = (tmp_path / "results/own/smoke/report.html").read_text()
+    command = "train bc Me/Reach-v2 --environment my_package:Mine-v0 --reference -1.0 3.0"
+    assert command in page
     forget()
     assert cli.main(["table", "--check", *root]) == 0
 
