@@ -47,8 +47,9 @@ def print_scores(results: Results) -> None:
         screen.show(audits.text(audited))
     for warning in [*notes.warnings(results.summary), *audits.all_remarks(audited)]:
         print(screen.fill(warning))
-    print("* offline RL; the other columns imitate. Means over seeds; deviations, published")
-    print(for_terminal(f"scores and notes: {results.folder / 'table1.md'}"), end="\n\n")
+    print("* marks offline RL; the other columns imitate. A number is a mean over seeds.")
+    where = results.folder / "table1.md"
+    print(for_terminal(f"Deviations, published scores and notes: {where}"), end="\n\n")
 
 
 def scored(

@@ -367,7 +367,7 @@ def _downloads(results: Results, compared: pd.DataFrame) -> list[dict[str, str]]
         "table1.csv": ("every cell of the table with its interval", formats.csv(results)),
         "curves.csv": ("every evaluation with its interval", formats.to_csv(curves, "%.3f")),
         "claims.csv": (
-            "the claims",
+            "every claim with its figure, interval and verdict",
             formats.to_csv(pd.DataFrame(claims.texts(results)), "%.3f"),
         ),
         "published.csv": ("each published score beside ours", compare.to_csv(compared)),
