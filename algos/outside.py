@@ -87,6 +87,11 @@ def _columns(module: Any, where: str) -> dict[str, Entry]:
         raise InputError(f"{where}: CONFIGS has values that are no Config")
     if not (isinstance(module.COLUMNS, dict) and module.COLUMNS):
         raise InputError(f"{where}: COLUMNS must be a dict with a column or more")
+    small = getattr(module, "SMALL", {})
+    if not (isinstance(small, dict) and all(isinstance(row, dict) for row in small.values())):
+        raise InputError(f"{where}: SMALL must be a dict of dicts, by family")
+    if unknown := [f for row in small.values() for f in row if not hasattr(configs[0], str(f))]:
+        raise InputError(f"{where}: SMALL has {unknown[0]!r}, which is no field of the Config")
     return {name: _entry(module, name, row, where) for name, row in module.COLUMNS.items()}
 
 

@@ -204,6 +204,7 @@ def read_provenance(path: Path) -> dict[str, Any]:
         if not _is_sound(facts.get("dataset_provenance", {})):
             raise InputError(f"{path} has no sound dataset_provenance for {name!r}; {fix}")
         recall(facts)
+        recall(facts)
     return provenance
 
 

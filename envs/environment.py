@@ -115,6 +115,24 @@ class Replayable(Environment, Protocol):
         ...
 
 
+@runtime_checkable
+class Filmable(Environment, Protocol):
+    """An environment that can be looked at."""
+
+    @property
+    def time_step(self) -> float:
+        """Seconds that one step lasts."""
+        ...
+
+    def render(self, lane: int) -> Array:
+        """A picture ``[H, W, 3]`` uint8 of one lane.
+
+        Raises:
+            InputError: this machine cannot draw.
+        """
+        ...
+
+
 class World(NamedTuple):
     """An environment to be scored in.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +14,7 @@ from bench import devices
 from bench.commands.options import Count, MethodsFile
 from bench.commands.showing import print_table
 from envs.errors import InputError
+from envs.text import for_terminal
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -25,13 +27,15 @@ class Arguments:
     """whose policy; by default those of all seeds that were trained with the first"""
     episodes: Count = None
     """episodes of each; the cell's number by default, which plays its last evaluation again"""
+    video: Annotated[Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="")] = None
+    """a GIF of the first episode of the first of these policies"""
     methods_file: MethodsFile = None
 
 
 def run(args: Arguments) -> int:
     """Print each episode's return, score and length."""
     from algos.registry import add_file
-    from bench.run import policy
+    from bench.run import film, policy
     from bench.run.data import make_lanes
     from envs.scores import normalized_score
 
@@ -39,6 +43,8 @@ def run(args: Arguments) -> int:
         raise InputError(f"episodes must be at least 1, got {args.episodes}")
     if args.methods_file:
         add_file(args.methods_file)
+    if args.video and "DISPLAY" not in os.environ:
+        os.environ.setdefault("MUJOCO_GL", "egl")  # MuJoCo reads it as it is imported
     devices.describe()
     cell, program, states = policy.load_group(policy.find(args.cell, args.seed))
     seeds = cell.settings.seeds
@@ -53,4 +59,7 @@ def run(args: Arguments) -> int:
         if args.seed in (None, seed)
     ]
     print_table(("seed", "episode", "return", "score", "steps"), rows)
+    if args.video:
+        film.film(args.cell, args.video, args.seed)
+        print(for_terminal(f"film: {args.video}"))
     return 0

@@ -10,7 +10,7 @@ from bench.places import LOCAL
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Arguments:
-    """Print every finished cell as CSV: a line a seed, with its score and all settings."""
+    """Print every finished cell as CSV, a line for each seed."""
 
     results: Path = LOCAL
     """root of your results"""

@@ -38,7 +38,7 @@ _WORDS = {"bool": "{True,False}", "float | None": "FLOAT|None"}
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Arguments(OwnTasks):
-    """Run one algorithm on one task with each of several settings, and print a table of them."""
+    """Run one algorithm on one task with each of several settings."""
 
     algorithm: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="ALGORITHM")]
     """see: rl-or-bc list algorithms"""

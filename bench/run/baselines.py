@@ -15,7 +15,6 @@ from typing import Any, cast
 
 import numpy as np
 
-from bench.report import audits
 from bench.run.evaluate import evaluate, naming
 from bench.run.train import Program
 from envs.dataset import Dataset
@@ -48,8 +47,8 @@ def measure(dataset: Dataset, task: Task) -> dict[str, dict[str, float]]:
         task: own data, scored in a gymnasium environment.
 
     Returns:
-        for each of ``audits.BASELINES``, the undiscounted mean ``return`` and the number of
-        ``episodes`` that it comes from.
+        for ``logs``, their ``best_tenth``, ``mean_action``, ``no_action`` and ``random``, the
+        undiscounted mean ``return`` and the number of ``episodes`` that it comes from.
 
     Raises:
         InputError: the environment cannot be made.
@@ -68,14 +67,11 @@ def measure(dataset: Dataset, task: Task) -> dict[str, dict[str, float]]:
             "no_action": lambda: np.broadcast_to(nothing, shape),
             "random": lambda: actions.draw(generator, 1, num_episodes),
         }
-        for name in audits.PLAYED:
-            by_name[name] = evaluate(_program(policies[name]), None, lanes, (0,), num_episodes)[0]
+        for name, act in policies.items():
+            by_name[name] = evaluate(_program(act), None, lanes, (0,), num_episodes)[0]
     return {
-        name: {
-            "return": float(by_name[name].mean()),
-            "episodes": by_name[name].size,
-        }
-        for name in audits.BASELINES
+        name: {"return": float(returns.mean()), "episodes": returns.size}
+        for name, returns in by_name.items()
     }
 
 

@@ -4,9 +4,10 @@ A group's folder keeps its final parameters in ``policy/``, without the optimize
 cell that they are of in ``cell.json``. In a notebook::
 
     from pathlib import Path
-    from bench.run.policy import load_policy
+    from bench import notebook
 
-    policy = load_policy(Path("results/local/runs/regenerated/hopper-medium/iql/0123456789ab"))
+    folder = Path("results/local/runs/regenerated/hopper-medium/iql/0123456789ab")
+    policy = notebook.load_policy(folder)
     policy.reset()
     action = policy.act(observation)
 """
@@ -37,17 +38,30 @@ _FOLDER, _CELL = "policy", "cell.json"
 
 
 class Policy:
-    """The policy that one seed of a cell has learned.
+    """The policy that one seed has learned.
 
     Attributes:
-        cell: what was trained, with the seeds that were trained side by side.
+        spec: of the environment that it acts in.
         seed: of the policy.
     """
 
-    def __init__(self, cell: Cell, seed: int, program: Program, states: core.State) -> None:
-        """Pick ``seed`` from ``states``, whose leaves are ``[S, ...]``."""
-        self.cell, self.seed = cell, seed
-        index = cell.settings.seeds.index(seed)
+    def __init__(
+        self,
+        program: Program,
+        states: core.State,
+        spec: EnvSpec,
+        seeds: Sequence[int],
+        seed: int | None = None,
+    ) -> None:
+        """Pick ``seed``, the first by default, from ``states``, whose leaves are ``[S, ...]``.
+
+        Raises:
+            InputError: ``seed`` is not among ``seeds``.
+        """
+        if seed is not None and seed not in seeds:
+            raise InputError(f"seed {seed} was not trained; there are {', '.join(map(str, seeds))}")
+        self.spec, self.seed = spec, seeds[0] if seed is None else seed
+        index = seeds.index(self.seed)
         self._state = jax.tree.map(lambda leaf: leaf[index : index + 1], states)
         self._program = program
         self.reset()
@@ -60,7 +74,7 @@ class Policy:
             episode: number, from which policies that draw random numbers draw them.
         """
         keys = jax.vmap(lambda key: jax.random.fold_in(key, episode))(stream((self.seed,), EVAL))
-        size = self._goal_size
+        size = self.spec.goal_dim
         values = np.zeros(size) if len(goal) == 0 else np.asarray(goal, float)
         if values.shape != (size,):
             raise InputError(f"a goal has {size} numbers here, got {values.shape}")
@@ -82,10 +96,6 @@ class Policy:
             jnp.full((1, 1), last_reward, jnp.float32),
         )
         return np.asarray(actions)[0, 0]
-
-    @property
-    def _goal_size(self) -> int:
-        return self.cell.world.spec.goal_dim
 
 
 def save(folder: Path, cell: Cell, states: core.State) -> None:
@@ -122,7 +132,7 @@ def load_policy(folder: Path, seed: int | None = None) -> Policy:
     """
     found = find(folder, seed)
     cell, program, states = load_group(found)
-    return Policy(cell, cell.settings.seeds[0] if seed is None else seed, program, states)
+    return Policy(program, states, cell.world.spec, cell.settings.seeds, seed)
 
 
 def find(folder: Path, seed: int | None = None) -> Path:

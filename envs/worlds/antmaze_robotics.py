@@ -30,7 +30,7 @@ from envs.spaces import Array, Box
 from envs.worlds.antmaze import ANT
 from envs.worlds.maps import CELL_SIZE, MAPS, find_cells
 from envs.worlds.maze import add_walls
-from envs.worlds.simulate import Simulator
+from envs.worlds.simulate import Simulator, view_from_above
 
 GOAL_RADIUS = 0.45  # metres
 _NOISE = 1.0  # metres, half the width of starts and goals: 0.25 of a cell
@@ -101,6 +101,15 @@ class RoboticsAntMaze:
         if self._show_goal:
             self._goals[:] = observations[:, -2:]
         return self._observations()
+
+    @property
+    def time_step(self) -> float:
+        """Seconds of simulated time in one step."""
+        return self._simulator.time_step
+
+    def render(self, lane: int) -> Array:
+        """The maze from above; see ``envs.environment.Filmable``."""
+        return self._simulator.render(lane, view_from_above(self._simulator.model))
 
     def close(self) -> None:
         """End the simulator's threads; see ``envs.environment.Environment``."""

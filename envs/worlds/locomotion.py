@@ -180,6 +180,15 @@ class Locomotion:
             self._simulator.reset(lane, qpos, observation[positions:])
         return self._observations()
 
+    @property
+    def time_step(self) -> float:
+        """Seconds of simulated time in one step."""
+        return self._simulator.time_step
+
+    def render(self, lane: int) -> Array:
+        """The robot from the side; see ``envs.environment.Filmable``."""
+        return self._simulator.render(lane, "track")
+
     def close(self) -> None:
         """End the simulator's threads; see ``envs.environment.Environment``."""
         self._simulator.close()

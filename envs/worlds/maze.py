@@ -22,7 +22,7 @@ import numpy as np
 from envs.environment import EnvSpec
 from envs.spaces import Array, Box
 from envs.worlds.maps import CELL_SIZE, cell_to_xy, find_cells
-from envs.worlds.simulate import Simulator
+from envs.worlds.simulate import Simulator, view_from_above
 
 GOAL_RADIUS = 0.5  # metres
 _WALL_HEIGHT = 2.0  # metres
@@ -90,6 +90,15 @@ class Maze:
         """See ``envs.environment.Replayable``; goals stay."""
         self._simulator.restore(observations)
         return self._simulator.states()
+
+    @property
+    def time_step(self) -> float:
+        """Seconds of simulated time in one step."""
+        return self._simulator.time_step
+
+    def render(self, lane: int) -> Array:
+        """The maze from above; see ``envs.environment.Filmable``."""
+        return self._simulator.render(lane, view_from_above(self._simulator.model))
 
     def close(self) -> None:
         """End the simulator's threads; see ``envs.environment.Environment``."""

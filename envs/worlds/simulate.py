@@ -12,7 +12,18 @@ from concurrent.futures import ThreadPoolExecutor
 import mujoco
 import numpy as np
 
+from envs.errors import InputError
 from envs.spaces import Array
+
+PICTURE = (240, 320)  # pixels, height and width
+
+
+def view_from_above(model: mujoco.MjModel) -> mujoco.MjvCamera:
+    """A camera that looks down on the whole of ``model``, x to the right and y up."""
+    camera = mujoco.MjvCamera()
+    mujoco.mjv_defaultFreeCamera(model, camera)
+    camera.azimuth, camera.elevation = 90.0, -90.0
+    return camera
 
 
 def num_processors() -> int:
@@ -42,6 +53,7 @@ class Simulator:
         # The views stay valid for the life of an MjData; attribute access costs more than the copy.
         self._views = [(data, data.ctrl, data.qpos, data.qvel) for data in self._data]
         self._pool = ThreadPoolExecutor(self.num_threads - 1) if self.num_threads > 1 else None
+        self._renderer: mujoco.Renderer | None = None
         self.qpos = np.zeros((num_envs, model.nq))
         self.qvel = np.zeros((num_envs, model.nv))
 
@@ -92,10 +104,29 @@ class Simulator:
         for job in jobs:
             job.result()
 
+    def render(self, lane: int, camera: str | mujoco.MjvCamera) -> Array:
+        """A picture ``[H, W, 3]`` uint8 of one lane, from a ``camera`` of the model or another.
+
+        Raises:
+            InputError: this machine, or how the process was started, has no OpenGL.
+        """
+        try:
+            if self._renderer is None:
+                self._renderer = mujoco.Renderer(self.model, *PICTURE)
+            self._renderer.update_scene(self._data[lane], camera)
+            return self._renderer.render()
+        except Exception as error:  # each way to OpenGL has errors of its own
+            raise InputError(
+                f"no picture can be drawn here ({error}); start with MUJOCO_GL=egl or "
+                "MUJOCO_GL=osmesa, whichever this machine has"
+            ) from error
+
     def close(self) -> None:
-        """End the threads; there are no more steps."""
+        """End the threads and the drawing; there are no more steps."""
         if self._pool is not None:
             self._pool.shutdown()
+        if self._renderer is not None:
+            self._renderer.close()
 
     def _step_lanes(self, lanes: Array, actions: Array) -> None:
         for lane in lanes.tolist():

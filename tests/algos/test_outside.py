@@ -135,6 +135,8 @@ def test_processes_that_are_started_know_the_methods(write):
         (('"Mean", "style": "imitation"', '"Mean", "style": "cloning"'), "style must be one of"),
         (('{"title": "Mean",', '{"title": "Mean", "actions": ("Box",),'), "Box, Discrete or both"),
         (('"slope": 0.9', '"slop": 0.9'), "changes has 'slop', which is no field of the Config"),
+        (("COLUMNS =", "SMALL = {'own': {'slop': 1}}\nCOLUMNS ="), "SMALL has 'slop', which is no"),
+        (("COLUMNS =", "SMALL = {'slope': 1.0}\nCOLUMNS ="), "SMALL must be a dict of dicts"),
         (("COLUMNS = {", "COLUMNS = {} and {"), "COLUMNS must be a dict with a column or more"),
     ],
 )

@@ -1,7 +1,6 @@
 """A cell's seeds: what is there is not trained again, and each row knows its company."""
 
 import dataclasses
-import json
 
 import pytest
 
@@ -164,7 +163,7 @@ def test_grid_and_train_share_seeds_and_a_table_has_those_that_were_asked_for(
     assert sorted(path.name for path in tmp_path.rglob("seeds-*")) == ["seeds-0-1", "seeds-2"]
     folder = tmp_path / "regenerated" / "smoke"
     seeds = lambda: set(store.read_rows(folder / "scores.csv", store.SCORE_COLUMNS)["seed"])
-    facts = lambda: json.loads((folder / "provenance.json").read_text())[f"{TASK}/bc"]
+    facts = lambda: store.read_provenance(folder / "provenance.json")[f"{TASK}/bc"]
     assert seeds() == {0, 1, 2}
     assert [group["seeds"] for group in facts()["groups"]] == [[0, 1], [2]]
     monkeypatch.setattr(cells, "_train", lambda *_: pytest.fail("trained again"))

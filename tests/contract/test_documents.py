@@ -82,7 +82,7 @@ def test_commands_of_the_documents_have_the_options_that_they_use(words, capsys)
     # The settings of a method are listed where its name and its task's are known.
     # A user's own is known where the file is there, which the document's reader has.
     known = 1 if "--methods-file" in words else 3
-    name = words[: {"train": known, "data": 2}.get(words[0], 1)]
+    name = words[: {"train": known, "sweep": known, "data": 2}.get(words[0], 1)]
     with pytest.raises(SystemExit) as ended:
         cli.main([*name, "--help"])
     assert ended.value.code == 0
