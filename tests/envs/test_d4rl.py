@@ -207,6 +207,9 @@ def test_without_successors_only_unmasked_rows_are_left_out(hopper):
     assert dataset.rewards[dataset.terminations].sum() == hopper["rewards"][
         hopper["terminals"]
     ].sum(dtype=np.float32)
+    # What followed a fall is not in the file, and masked: the observation before it stands there.
+    fell = dataset.terminations
+    np.testing.assert_array_equal(dataset.next_observations[fell], dataset.observations[fell])
 
 
 def test_columns_of_width_one_doubles_and_numbers_as_flags_are_read_alike(hopper, folder):
