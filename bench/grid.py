@@ -76,7 +76,7 @@ def run(
                 seeds = cell.settings.seeds
                 cell_rows, provenance[cell.name] = cells.read(outcome, seeds)
                 rows.append(cell_rows)
-                tracks += [cells.read_tracks(outcome, seeds)] if cell.task.is_maze else []
+                tracks += [cells.read_tracks(outcome, seeds)] if cell.task.kind.has_goals else []
                 if not cells.is_of_todays_code(outcome, seeds):
                     stale.append(outcome)
     finally:

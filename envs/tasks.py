@@ -61,11 +61,6 @@ class Task:
         return self.kind.title(self.environment, self.data)
 
     @property
-    def is_maze(self) -> bool:
-        """Whether an episode is a way to a goal, worth 1."""
-        return self.kind.has_goals
-
-    @property
     def in_post(self) -> bool:
         """Whether the post's Table 1 has it."""
         return self.kind.in_post

@@ -166,7 +166,7 @@ def is_near_expert(audit: Audit, task: Task) -> bool:
     thresholds are ours.
     """
     mean, top = _data_scores(audit, task)
-    return not task.is_maze and mean >= max(NEAR_EXPERT_SCORE, NEAR_EXPERT_SHARE * top)
+    return not task.kind.has_goals and mean >= max(NEAR_EXPERT_SCORE, NEAR_EXPERT_SHARE * top)
 
 
 def _data_scores(audit: Audit, task: Task) -> tuple[float, float]:

@@ -136,7 +136,7 @@ def find(results: Results) -> list[Finding]:
             for task in tasks:
                 found = _of_parity(family, _scores(results, [task]), f" on {task.name}")
                 findings += [finding._replace(task=task.name) for finding in found]
-        elif tasks[0].is_maze:
+        elif tasks[0].kind.has_goals:
             for task in near:
                 findings += _of_umaze(task, _scores(results, [task]))
             findings += _of_far_mazes(family, far)

@@ -294,7 +294,7 @@ def aggregate(statistic: stats.Statistic, matrix: Array, family: str) -> tuple[f
     value = statistic(matrix)
     ends = np.array(stats.bounds(value, statistic(resample(matrix)), matrix))
     if np.isfinite(ends).all():
-        rates = all(task.is_maze for task in TASKS.values() if task.family == family)
+        rates = all(task.kind.has_goals for task in TASKS.values() if task.family == family)
         least = 0.0 if rates or statistic is stats.optimality_gap else -np.inf
         ends = np.clip(ends, least, 100.0 if rates else np.inf)
     rounded = stats.rounded(np.array([value, *ends]))

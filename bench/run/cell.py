@@ -299,7 +299,7 @@ def _train(
             if now % settings.eval_interval == 0:
                 returns, lengths, paths = _play(cell, program, states, lanes)
                 written.add_episodes(now, returns, lengths)
-                if cell.task.is_maze:
+                if cell.task.kind.has_goals:
                     records.write_tracks(folder, settings.seeds[0], paths, lengths[0])
                 save(index, step)
                 kept = [seed not in written.lost for seed in settings.seeds]

@@ -129,7 +129,7 @@ def write(dataset_id=TASK.data, actions=None, env="Reach-v0"):
 
 def test_a_row_is_named_by_its_dataset_and_scored_in_its_environment():
     assert TASK.name == "me-reach"
-    assert (TASK.gymnasium_id, TASK.in_post, TASK.is_maze) == ("Reach-v0", False, False)
+    assert (TASK.gymnasium_id, TASK.in_post, TASK.kind.has_goals) == ("Reach-v0", False, False)
     spec = TASK.spec
     assert (spec.observation_dim, spec.action_dim, spec.goal_dim) == (4, 2, 0)
     assert (spec.max_episode_steps, spec.target_return) == (STEPS, 3.0)

@@ -55,7 +55,9 @@ def refusal(name, data):
     """The line with which a cell of the method refuses the data; empty if it takes them."""
     program, dataset = make(name, data)
     try:
-        cells._require_rows(SimpleNamespace(name=f"tiny/{name}"), program.algorithm.phases, dataset)
+        cells._require_rows(
+            SimpleNamespace(title=f"tiny/{name}"), program.algorithm.phases, dataset
+        )
     except Fault as fault:
         return str(fault)
     return ""
