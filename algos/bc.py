@@ -48,7 +48,7 @@ CONFIGS: dict[str, Config] = {}
 
 def make(config: Config, spec: EnvSpec) -> core.Algorithm:
     """Bind BC to its settings and sizes."""
-    actor = networks.deterministic_actor(config.hidden_dims, spec.observation_dim, spec.action_dim)
+    actor = networks.imitator(config.hidden_dims, spec.observation, spec.action)
     tx = optax.adam(config.learning_rate)
 
     def init(key: jax.Array, statistics: views.Statistics) -> core.Trainable:
@@ -56,8 +56,8 @@ def make(config: Config, spec: EnvSpec) -> core.Algorithm:
         return core.Trainable.create(actor.init(key), tx)
 
     def actor_loss(params: core.Params, batch: views.Demonstrations) -> core.Loss:
-        """The squared error of the actions, averaged over rows and entries."""
-        loss = jnp.mean((actor.apply(params, batch.observations) - batch.actions) ** 2)
+        """The squared error of the actions, or of choices minus their log probability."""
+        loss = jnp.mean(actor.apply(params, batch.observations).errors(batch.actions))
         return loss, {"actor_loss": loss}
 
     def update(
@@ -67,7 +67,7 @@ def make(config: Config, spec: EnvSpec) -> core.Algorithm:
         return core.descend(actor_loss, state, tx, batch)
 
     def act(state: core.Trainable, observation: jax.Array) -> jax.Array:
-        return actor.apply(state.params, observation)
+        return actor.apply(state.params, observation).mode()
 
     phase = core.Phase(
         num_steps=config.num_steps,
@@ -76,4 +76,4 @@ def make(config: Config, spec: EnvSpec) -> core.Algorithm:
         update=update,
     )
     algorithm = core.Algorithm(init, (phase,), *core.memoryless(act))
-    return normalize.normalized(algorithm, enabled=config.normalize_observations)
+    return normalize.normalized(algorithm, spec, enabled=config.normalize_observations)

@@ -124,10 +124,20 @@ class Act(Protocol):
     def __call__(
         self, state: State, carry: Carry, observation: jax.Array, last_reward: jax.Array
     ) -> tuple[jax.Array, Carry]:
-        """Returns an action ``[A]`` in [-1, 1] for ``observation`` ``[O]``, and the new memory.
+        """Returns an action ``[A]`` for ``observation`` ``[O]``, and the new memory.
+
+        Numbers lie in [-1, 1], and a choice is an int32.
 
         ``last_reward`` ``[]`` is raw, and 0 at the first step of an episode.
         """
+        ...
+
+
+class Rule(Protocol):
+    """An evaluation policy that looks at the present observation alone."""
+
+    def __call__(self, state: State, observation: jax.Array) -> jax.Array:
+        """Returns an action ``[A]`` for ``observation`` ``[O]``."""
         ...
 
 
@@ -216,7 +226,7 @@ def _stepped(trainable: Trainable, tx: optax.GradientTransformation, grads: Para
     return Trainable(params=params, opt_state=opt_state)
 
 
-def memoryless(act: Callable[[State, jax.Array], jax.Array]) -> tuple[Reset, Act]:
+def memoryless(act: Rule) -> tuple[Reset, Act]:
     """``reset`` and ``act`` of a policy that looks at the present observation only."""
 
     def reset(key: jax.Array, goal: jax.Array) -> Carry:

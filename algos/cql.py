@@ -29,6 +29,7 @@ from flax import struct
 
 from algos import core, losses, networks, normalize, sampling, views
 from envs.environment import EnvSpec
+from envs.spaces import Discrete
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -92,9 +93,23 @@ class State(struct.PyTreeNode):
 
 def make(config: Config, spec: EnvSpec) -> core.Algorithm:
     """Bind CQL to its settings and sizes."""
-    sizes = (config.hidden_dims, spec.observation_dim, spec.action_dim)
+    method = _make_for_choices if isinstance(spec.action, Discrete) else _make_for_numbers
+    init, update, act = method(config, spec)
+    phase = core.Phase(
+        num_steps=config.num_steps,
+        view=lambda dataset: views.transitions(dataset, config.reward_transform),
+        sample=sampling.uniform(config.batch_size),
+        update=update,
+    )
+    algorithm = core.Algorithm(init, (phase,), *core.memoryless(act))
+    return normalize.normalized(algorithm, spec, enabled=config.normalize_observations)
+
+
+def _make_for_numbers(config: Config, spec: EnvSpec) -> tuple[core.Init, core.Update, core.Rule]:
+    """The method of the paper's section on continuous control, on top of soft actor-critic."""
+    sizes = (config.hidden_dims, spec.observation, spec.action)
     actor = networks.squashed_actor(*sizes)
-    critic = networks.critic_ensemble(*sizes, layer_norm=config.layer_norm)
+    critic = networks.critics(*sizes, layer_norm=config.layer_norm)
     tx, actor_tx = optax.adam(config.learning_rate), optax.adam(config.actor_learning_rate)
     learns_weight = config.target_gap is not None
 
@@ -135,12 +150,8 @@ def make(config: Config, spec: EnvSpec) -> core.Algorithm:
         """
         all_q = q_of_samples(params, observations, actions)
         q, sampled_q = all_q[:, 0], all_q[:, 1:]
-        gaps = config.conservative_weight * conservative_gap(q, sampled_q, log_densities)  # [C]
-        excess = gaps - config.target_gap if config.target_gap is not None else gaps
-        bellman_error = losses.squared_error(q, target)
-        loss = bellman_error + jnp.sum(weight * excess)
-        metrics = {"critic_loss": loss, "bellman_error": bellman_error, "q": q.mean()}
-        return loss, metrics | {"conservative_gap": gaps.mean(), "excess": excess.mean()}
+        gaps = conservative_gap(q, sampled_q, log_densities)
+        return _pressed(config, q, gaps, target, weight)
 
     def alpha_loss(log_alpha: core.Params, log_prob: jax.Array) -> core.Loss:
         """SAC's (18), arXiv:1812.05905, of the logarithm: entropy is drawn to minus A."""
@@ -165,10 +176,6 @@ def make(config: Config, spec: EnvSpec) -> core.Algorithm:
         )
         loss = jnp.mean(alpha * log_prob - objective)
         return loss, {"actor_loss": loss, "alpha": alpha}
-
-    def weight_loss(log_weight: core.Params, excess: jax.Array) -> core.Loss:
-        """Appendix F, the dual of (4): the weight rises while the gap exceeds ``target_gap``."""
-        return -_weight(log_weight) * excess, {"weight": _weight(log_weight)}
 
     def update(
         state: State, batch: views.Transitions, key: jax.Array, step: jax.Array
@@ -224,14 +231,86 @@ def make(config: Config, spec: EnvSpec) -> core.Algorithm:
     def act(state: State, observation: jax.Array) -> jax.Array:
         return actor.apply(state.actor.params, observation).mode()
 
-    phase = core.Phase(
-        num_steps=config.num_steps,
-        view=lambda dataset: views.transitions(dataset, config.reward_transform),
-        sample=sampling.uniform(config.batch_size),
-        update=update,
+    return init, update, act
+
+
+class StateOfChoices(struct.PyTreeNode):
+    """Everything that training changes or acting needs, where the critics are the policy.
+
+    Attributes:
+        log_weight: logarithm of the factor learned onto ``conservative_weight``; 0 unless learned.
+    """
+
+    critic: core.Trainable
+    target_critic: core.Params
+    log_weight: core.Trainable
+
+
+def _make_for_choices(config: Config, spec: EnvSpec) -> tuple[core.Init, core.Update, core.Rule]:
+    """Q-learning with the conservative term over all choices, which needs no actor.
+
+    The next choice is the online critics' and its value the target critics', as in Double DQN
+    (arXiv:1509.06461): a maximum over the targets themselves would take their highest errors.
+    """
+    critic = networks.critics(
+        config.hidden_dims, spec.observation, spec.action, layer_norm=config.layer_norm
     )
-    algorithm = core.Algorithm(init, (phase,), *core.memoryless(act))
-    return normalize.normalized(algorithm, enabled=config.normalize_observations)
+    tx = optax.adam(config.learning_rate)
+
+    def init(key: jax.Array, statistics: views.Statistics) -> StateOfChoices:
+        del statistics
+        params = critic.init(key)
+        return StateOfChoices(
+            critic=core.Trainable.create(params, tx),
+            target_critic=params,
+            log_weight=core.Trainable.create(jnp.zeros(()), tx),
+        )
+
+    def greedy(params: core.Params, observations: jax.Array) -> jax.Array:
+        """``[B]`` the choices that are best in the lower of the critics."""
+        return critic.all(params, observations).min(0).argmax(-1).astype(spec.action.dtype)
+
+    def critic_loss(
+        params: core.Params, batch: views.Transitions, target: jax.Array, weight: jax.Array
+    ) -> core.Loss:
+        """(4): the conservative term over all choices and the Bellman error; ``target`` ``[B]``."""
+        q = critic.apply(params, batch.observations, batch.actions)
+        all_q = jnp.moveaxis(critic.all(params, batch.observations), -1, 1)
+        gaps = conservative_gap(q, all_q, jnp.zeros(all_q.shape[1:]))
+        return _pressed(config, q, gaps, target, weight)
+
+    def update(
+        state: StateOfChoices, batch: views.Transitions, key: jax.Array, step: jax.Array
+    ) -> tuple[StateOfChoices, core.Metrics]:
+        del key, step
+        choices = greedy(state.critic.params, batch.next_observations)
+        next_q = critic.apply(state.target_critic, batch.next_observations, choices).min(0)
+        target = losses.bellman_target(batch.rewards, batch.terminations, next_q, config.discount)
+        weight = _weight(state.log_weight.params)
+        new_critic, metrics = core.descend(critic_loss, state.critic, tx, batch, target, weight)
+        excess = metrics.pop("excess")
+        moved = optax.incremental_update(new_critic.params, state.target_critic, config.polyak)
+        if config.target_gap is not None:
+            new_weight, of_weight = core.descend(weight_loss, state.log_weight, tx, excess)
+            state, metrics = state.replace(log_weight=new_weight), metrics | of_weight
+        return state.replace(critic=new_critic, target_critic=moved), metrics
+
+    def act(state: StateOfChoices, observation: jax.Array) -> jax.Array:
+        return greedy(state.critic.params, observation)
+
+    return init, update, act
+
+
+def _pressed(
+    config: Config, q: jax.Array, gaps: jax.Array, target: jax.Array, weight: jax.Array
+) -> core.Loss:
+    """The conservative terms of ``gaps`` ``[C]`` with the Bellman error of ``q`` ``[C, B]``."""
+    gaps = config.conservative_weight * gaps
+    excess = gaps - config.target_gap if config.target_gap is not None else gaps
+    bellman_error = losses.squared_error(q, target)
+    loss = bellman_error + jnp.sum(weight * excess)
+    metrics = {"critic_loss": loss, "bellman_error": bellman_error, "q": q.mean()}
+    return loss, metrics | {"conservative_gap": gaps.mean(), "excess": excess.mean()}
 
 
 def conservative_gap(q: jax.Array, sampled_q: jax.Array, log_densities: jax.Array) -> jax.Array:
@@ -250,6 +329,11 @@ def conservative_gap(q: jax.Array, sampled_q: jax.Array, log_densities: jax.Arra
     """
     soft_maximum = jax.nn.logsumexp(sampled_q - log_densities[None], axis=1)
     return jnp.mean(soft_maximum - q, axis=1)
+
+
+def weight_loss(log_weight: core.Params, excess: jax.Array) -> core.Loss:
+    """Appendix F, the dual of (4): the weight rises while the gap exceeds ``target_gap``."""
+    return -_weight(log_weight) * excess, {"weight": _weight(log_weight)}
 
 
 def _weight(log_weight: jax.Array) -> jax.Array:

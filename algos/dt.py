@@ -95,8 +95,8 @@ def make(config: Config, spec: EnvSpec) -> core.Algorithm:
     """Bind Decision Transformer to its settings and sizes."""
     transformer = networks.causal_transformer(
         config.hidden_dims,
-        spec.observation_dim,
-        spec.action_dim,
+        spec.observation,
+        spec.action,
         num_timesteps=spec.max_episode_steps,
         dropout=config.dropout,
         timestep_std=config.timestep_std,
@@ -108,8 +108,8 @@ def make(config: Config, spec: EnvSpec) -> core.Algorithm:
         return core.Trainable.create(transformer.init(key), tx)
 
     def actor_loss(params: core.Params, batch: sampling.Windows, key: jax.Array) -> core.Loss:
-        """The squared error of every action in the windows, averaged over rows and entries."""
-        actions = transformer.apply(
+        """Of every action in the windows the squared error, or minus a choice's log probability."""
+        policy = transformer.apply(
             params,
             batch.returns_to_go / config.return_scale,
             batch.observations,
@@ -118,7 +118,9 @@ def make(config: Config, spec: EnvSpec) -> core.Algorithm:
             batch.mask,
             key=key if config.dropout > 0.0 else None,
         )
-        loss = jnp.mean((actions - batch.actions) ** 2, where=batch.mask[..., None])
+        errors = policy.errors(batch.actions)
+        mask = batch.mask.reshape(batch.mask.shape + (1,) * (errors.ndim - batch.mask.ndim))
+        loss = jnp.mean(errors, where=mask)
         return loss, {"actor_loss": loss}
 
     def update(
@@ -132,8 +134,8 @@ def make(config: Config, spec: EnvSpec) -> core.Algorithm:
         target = spec.target_return / config.return_scale
         return Memory(
             returns_to_go=jnp.full(config.context, target, jnp.float32),
-            observations=jnp.zeros((config.context, spec.observation_dim)),
-            actions=jnp.zeros((config.context, spec.action_dim)),
+            observations=jnp.zeros(spec.observation.batch(config.context), spec.observation.dtype),
+            actions=jnp.zeros(spec.action.batch(config.context), spec.action.dtype),
             step=jnp.zeros((), jnp.int32),
         )
 
@@ -144,9 +146,9 @@ def make(config: Config, spec: EnvSpec) -> core.Algorithm:
         returns_to_go = _push(carry.returns_to_go, return_to_go)
         observations = _push(carry.observations, observation)
         # The newest action is not known yet, and no state looks at its own.
-        actions = _push(carry.actions, jnp.zeros(spec.action_dim))
+        actions = _push(carry.actions, jnp.zeros(spec.action.shape, spec.action.dtype))
         timesteps = carry.step - config.context + 1 + jnp.arange(config.context)
-        (action,) = transformer.apply(
+        policy = transformer.apply(
             state.params,
             returns_to_go,
             observations,
@@ -155,6 +157,7 @@ def make(config: Config, spec: EnvSpec) -> core.Algorithm:
             timesteps >= 0,
             last_only=True,
         )
+        (action,) = policy.mode()
         return action, Memory(
             returns_to_go=returns_to_go,
             observations=observations,
@@ -168,7 +171,7 @@ def make(config: Config, spec: EnvSpec) -> core.Algorithm:
         sample=sampling.windows(config.batch_size, config.context),
         update=update,
     )
-    return normalize.normalized(core.Algorithm(init, (phase,), reset, act))
+    return normalize.normalized(core.Algorithm(init, (phase,), reset, act), spec)
 
 
 def optimizer(config: Config) -> optax.GradientTransformation:

@@ -65,9 +65,9 @@ class State(struct.PyTreeNode):
 
 def make(config: Config, spec: EnvSpec) -> core.Algorithm:
     """Bind IQL to its settings and sizes."""
-    sizes = (config.hidden_dims, spec.observation_dim, spec.action_dim)
+    sizes = (config.hidden_dims, spec.observation, spec.action)
     actor = networks.gaussian_actor(*sizes)
-    critic = networks.critic_ensemble(*sizes, layer_norm=config.layer_norm)
+    critic = networks.critics(*sizes, layer_norm=config.layer_norm)
     value = networks.value(*sizes[:2], layer_norm=config.layer_norm)
     tx = optax.adam(config.learning_rate)
     actor_tx = optax.adam(optax.cosine_decay_schedule(config.learning_rate, config.num_steps))
@@ -130,4 +130,4 @@ def make(config: Config, spec: EnvSpec) -> core.Algorithm:
         update=update,
     )
     algorithm = core.Algorithm(init, (phase,), *core.memoryless(act))
-    return normalize.normalized(algorithm, enabled=config.normalize_observations)
+    return normalize.normalized(algorithm, spec, enabled=config.normalize_observations)

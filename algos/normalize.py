@@ -13,6 +13,7 @@ from flax import struct
 
 from algos import core
 from algos.views import Statistics
+from envs.environment import EnvSpec
 
 _OBSERVATIONS = ("observations", "next_observations")  # the fields of a batch that are scaled
 
@@ -50,9 +51,12 @@ class State(struct.PyTreeNode):
     normalizer: Normalizer
 
 
-def normalized(algorithm: core.Algorithm, *, enabled: bool = True) -> core.Algorithm:
-    """``algorithm`` on scaled observations, or as it is unless ``enabled``."""
-    if not enabled:
+def normalized(algorithm: core.Algorithm, spec: EnvSpec, *, enabled: bool = True) -> core.Algorithm:
+    """``algorithm`` on scaled observations, or as it is unless ``enabled``.
+
+    Rows of numbers alone are scaled: images have one scale, that of their bytes.
+    """
+    if not enabled or len(spec.observation.shape) != 1:
         return algorithm
 
     def init(key: jax.Array, statistics: Statistics) -> State:

@@ -19,6 +19,7 @@ Weights start orthogonal instead of uniform as in PyTorch.
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -27,6 +28,7 @@ from flax import struct
 
 from algos import core, losses, networks, normalize, sampling, views
 from envs.environment import EnvSpec
+from envs.spaces import Discrete
 
 IMPROVEMENTS = ("exp_weight", "reverse_kl", "easy_bcq")
 
@@ -95,10 +97,11 @@ class State(struct.PyTreeNode):
 
 def make(config: Config, spec: EnvSpec) -> core.Algorithm:
     """Bind one-step RL to its settings and sizes."""
-    sizes = (config.hidden_dims, spec.observation_dim, spec.action_dim)
+    sizes = (config.hidden_dims, spec.observation, spec.action)
     actor = networks.varying_gaussian_actor(*sizes)
-    critic = networks.critic_ensemble(*sizes, num_critics=1, layer_norm=config.layer_norm)
+    critic = networks.critics(*sizes, num=1, layer_norm=config.layer_norm)
     tx = optax.adam(config.learning_rate)
+    chooses = isinstance(spec.action, Discrete)
 
     def init(key: jax.Array, statistics: views.Statistics) -> State:
         del statistics
@@ -115,6 +118,15 @@ def make(config: Config, spec: EnvSpec) -> core.Algorithm:
         """Q ``[M, B]`` of M actions ``[M, B, A]`` at each of ``observations`` ``[B, O]``."""
         repeated = jnp.broadcast_to(observations, (len(actions), *observations.shape))
         return critic.apply(params, repeated, actions)[0]
+
+    def mean_q(
+        params: core.Params, observations: jax.Array, policy: Any, key: jax.Array
+    ) -> jax.Array:
+        """Q ``[B]`` of what ``policy`` does: of choices the mean, otherwise that of samples."""
+        if chooses:
+            return jnp.sum(policy.probs * critic.all(params, observations)[0], axis=-1)
+        sampled = policy.sample(seed=key, sample_shape=(config.num_samples,))
+        return q_of_samples(params, observations, sampled).mean(0)
 
     def behaviour_loss(params: core.Params, batch: views.Demonstrations) -> core.Loss:
         """The likelihood of the data's actions."""
@@ -142,14 +154,18 @@ def make(config: Config, spec: EnvSpec) -> core.Algorithm:
     def divergence_loss(
         params: core.Params, batch: views.Demonstrations, state: State, key: jax.Array
     ) -> core.Loss:
-        """Reverse KL: ``alpha KL(pi || behaviour) - Q``, both of actions that ``pi`` draws."""
+        """Reverse KL: ``alpha KL(pi || behaviour) - Q``, of samples of ``pi`` or of all choices."""
         key_q, key_divergence = jax.random.split(key)
         behaviour = actor.apply(state.behaviour.params, batch.observations)
         policy = actor.apply(params, batch.observations)
-        q = critic.apply(state.critic.params, batch.observations, policy.sample(seed=key_q))[0]
-        sampled = policy.sample(seed=key_divergence, sample_shape=(config.num_samples,))
-        log_ratio = lambda actions: policy.log_prob(actions) - behaviour.log_prob(actions)
-        divergence = jax.vmap(log_ratio)(sampled).mean(0)
+        if chooses:  # no gradient flows through a sample of them
+            q = mean_q(state.critic.params, batch.observations, policy, key_q)
+            divergence = policy.kl_divergence(behaviour)
+        else:
+            q = critic.apply(state.critic.params, batch.observations, policy.sample(seed=key_q))[0]
+            sampled = policy.sample(seed=key_divergence, sample_shape=(config.num_samples,))
+            log_ratio = lambda actions: policy.log_prob(actions) - behaviour.log_prob(actions)
+            divergence = jax.vmap(log_ratio)(sampled).mean(0)
         loss = jnp.mean(config.kl_weight * divergence - q)
         return loss, {"actor_loss": loss, "divergence": divergence.mean()}
 
@@ -179,8 +195,7 @@ def make(config: Config, spec: EnvSpec) -> core.Algorithm:
     ) -> tuple[State, core.Metrics]:
         del step
         behaviour = actor.apply(state.behaviour.params, batch.observations)
-        sampled = behaviour.sample(seed=key, sample_shape=(config.num_samples,))
-        value = q_of_samples(state.critic.params, batch.observations, sampled).mean(0)
+        value = mean_q(state.critic.params, batch.observations, behaviour, key)
         q = critic.apply(state.critic.params, batch.observations, batch.actions)[0]
         new_actor, metrics = core.descend(weighted_loss, state.actor, tx, batch, q - value)
         return state.replace(actor=new_actor), metrics
@@ -208,7 +223,7 @@ def make(config: Config, spec: EnvSpec) -> core.Algorithm:
         observations = observation[None]
         behaviour = actor.apply(state.behaviour.params, observations)
         sampled = behaviour.sample(seed=key, sample_shape=(config.num_samples,))
-        sampled = jnp.clip(sampled, -1.0, 1.0)
+        sampled = networks.bounded(spec.action, sampled)
         best = q_of_samples(state.critic.params, observations, sampled)[:, 0].argmax()
         return sampled[best, 0], carry
 
@@ -226,4 +241,4 @@ def make(config: Config, spec: EnvSpec) -> core.Algorithm:
         improve = {"exp_weight": improve_by_weights, "reverse_kl": improve_by_divergence}
         phases += (core.Phase(improvement_steps, rows, sample, improve[config.improvement]),)
         algorithm = core.Algorithm(init, phases, *core.memoryless(act))
-    return normalize.normalized(algorithm, enabled=config.normalize_observations)
+    return normalize.normalized(algorithm, spec, enabled=config.normalize_observations)

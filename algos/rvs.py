@@ -89,7 +89,11 @@ def make(config: Config, spec: EnvSpec) -> core.Algorithm:
     low, high = (total / spec.max_episode_steps for total in spec.reference_returns)
     target_return = low + config.target_fraction * (high - low)
     actor = networks.gaussian_actor(
-        config.hidden_dims, spec.observation_dim + condition_dim, spec.action_dim, tanh_mean=False
+        config.hidden_dims,
+        spec.observation,
+        spec.action,
+        condition_dim=condition_dim,
+        tanh_mean=False,
     )
     tx = optax.adam(config.learning_rate)
 
@@ -107,8 +111,7 @@ def make(config: Config, spec: EnvSpec) -> core.Algorithm:
     ) -> Any:
         """The distribution of actions at ``observations`` ``[..., O]`` for what is wanted."""
         conditions = conditions if state.scale is None else state.scale(conditions)
-        inputs = jnp.concatenate([observations, conditions], axis=-1)
-        return actor.apply(params, inputs)
+        return actor.apply(params, observations, conditions)
 
     def actor_loss(params: core.Params, state: State, batch: views.Outcomes) -> core.Loss:
         """Algorithm 1: the likelihood of the data's actions, given what came of them."""
@@ -133,8 +136,8 @@ def make(config: Config, spec: EnvSpec) -> core.Algorithm:
         state: State, carry: core.Carry, observation: jax.Array, last_reward: jax.Array
     ) -> tuple[jax.Array, core.Carry]:
         del last_reward
-        mean = policy(state.actor.params, state, observation, carry).mode()
-        return jnp.clip(mean, -1.0, 1.0), carry
+        action = policy(state.actor.params, state, observation, carry).mode()
+        return networks.bounded(spec.action, action), carry
 
     def view(dataset: Dataset) -> views.Paths | views.Outcomes:
         if relabels:
@@ -150,4 +153,4 @@ def make(config: Config, spec: EnvSpec) -> core.Algorithm:
         update=update,
     )
     algorithm = core.Algorithm(init, (phase,), reset, act)
-    return normalize.normalized(algorithm, enabled=config.normalize_inputs)
+    return normalize.normalized(algorithm, spec, enabled=config.normalize_inputs)

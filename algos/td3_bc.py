@@ -73,10 +73,10 @@ class State(struct.PyTreeNode):
 
 def make(config: Config, spec: EnvSpec) -> core.Algorithm:
     """Bind TD3+BC to its settings and sizes."""
-    sizes = (config.hidden_dims, spec.observation_dim, spec.action_dim)
+    sizes = (config.hidden_dims, spec.observation, spec.action)
     actor = networks.deterministic_actor(*sizes)
-    critic = networks.critic_ensemble(*sizes, layer_norm=config.layer_norm)
-    first_critic = networks.critic_ensemble(*sizes, num_critics=1, layer_norm=config.layer_norm)
+    critic = networks.critics(*sizes, layer_norm=config.layer_norm)
+    first_critic = networks.critics(*sizes, num=1, layer_norm=config.layer_norm)
     tx = optax.adam(config.learning_rate)
 
     def init(key: jax.Array, statistics: views.Statistics) -> State:
@@ -145,7 +145,7 @@ def make(config: Config, spec: EnvSpec) -> core.Algorithm:
         update=update,
     )
     algorithm = core.Algorithm(init, (phase,), *core.memoryless(act))
-    return normalize.normalized(algorithm, enabled=config.normalize_observations)
+    return normalize.normalized(algorithm, spec, enabled=config.normalize_observations)
 
 
 def climbing_loss(

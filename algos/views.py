@@ -1,6 +1,7 @@
 """Views: what one phase of training draws its batches from, made in numpy once per task.
 
-Every view is a NamedTuple of float32 or int32 arrays with rows first. Unless a sampler says
+Every view is a NamedTuple of arrays with rows first, float32 or int32 but for images, which stay
+bytes or bits. ``[N, A]`` is ``[N]`` int32 where an action is a choice. Unless a sampler says
 otherwise, a batch is the same NamedTuple with rows picked.
 """
 
@@ -157,9 +158,10 @@ def sarsa(dataset: Dataset, reward_transform: str | RewardTransform) -> Sarsa:
     rows = transitions(dataset, reward_transform)
     last = np.zeros(dataset.num_rows, bool)
     last[dataset.episode_ends] = True
-    next_actions = np.where(last[:, None], 0.0, np.roll(dataset.actions, -1, axis=0))
+    next_actions = np.roll(dataset.actions, -1, axis=0)
+    next_actions[last] = 0
     keep = ~last | dataset.terminations
-    return Sarsa(*(leaf[keep] for leaf in (*rows, next_actions.astype(np.float32))))
+    return Sarsa(*(leaf[keep] for leaf in (*rows, next_actions)))
 
 
 def sequences(dataset: Dataset) -> Sequences:

@@ -7,11 +7,13 @@ compiled for one of them serves them all.
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 
 from envs.dataset import Dataset
 from envs.environment import EnvSpec
-from envs.spaces import Array, Box
+from envs.spaces import Array, Box, Discrete
 
 BAD_ACTION, GOOD_ACTION = -0.5, 0.8  # of mixed_quality and stitching
 START, OTHER_START, CROSSING, DEAD_END, GOAL = np.eye(5, dtype=np.float32)
@@ -82,6 +84,18 @@ def goals() -> tuple[Dataset, EnvSpec]:
     dead_end = _episode([START, DEAD_END, DEAD_END], [BAD_ACTION, 0.0], [0.0, 1.0], True)
     goal = _episode([START, GOAL, GOAL], [GOOD_ACTION, 0.0], [0.0, 1.0], True)
     return _join([dead_end, goal] * 5, goal=Box(START.shape))
+
+
+def choices(probe: tuple[Dataset, EnvSpec]) -> tuple[Dataset, EnvSpec]:
+    """``probe`` with two choices for its one action: 1 where that is above 0, and 0 elsewhere.
+
+    So ``GOOD_ACTION`` is choice 1, and ``BAD_ACTION`` choice 0; values stay as they are.
+    """
+    dataset, spec = probe
+    actions = (dataset.actions[:, 0] > 0.0).astype(np.int32)
+    return dataclasses.replace(dataset, actions=actions), dataclasses.replace(
+        spec, action=Discrete(2)
+    )
 
 
 def random_episodes() -> tuple[Dataset, EnvSpec]:

@@ -7,11 +7,12 @@ import pytest
 from algos import bc, networks
 from algos.views import Demonstrations
 from envs import toy as toys
+from envs.spaces import Box
 from envs.toy import BAD_ACTION, CROSSING, GOOD_ACTION, START
 from tests.helpers.descent import assert_descends
 
 HIDDEN = (16, 16)
-ACTOR = networks.deterministic_actor(HIDDEN, 3, 2)
+ACTOR = networks.deterministic_actor(HIDDEN, Box((3,)), Box((2,)))
 
 
 def make(spec, **changes):

@@ -9,6 +9,7 @@ import pytest
 
 from algos import cql, networks
 from algos.settings import Size, resolve
+from envs.spaces import Box
 from tests.helpers.descent import assert_descends
 
 HIDDEN = (16, 16)
@@ -29,8 +30,8 @@ CONFIG = cql.Config(
     cloning_steps=1,
 )
 LEARNED = dataclasses.replace(CONFIG, target_gap=15.0, max_backup=True)
-ACTOR = networks.squashed_actor(HIDDEN, 3, 2)
-CRITIC = networks.critic_ensemble(HIDDEN, 3, 2)
+ACTOR = networks.squashed_actor(HIDDEN, Box((3,)), Box((2,)))
+CRITIC = networks.critics(HIDDEN, Box((3,)), Box((2,)))
 TX, ACTOR_TX = optax.adam(0.05), optax.adam(0.1)
 
 

@@ -37,7 +37,7 @@ CONFIG = dt.Config(
     return_scale=10.0,
 )
 NET = networks.causal_transformer(
-    (WIDTH, WIDTH), 3, 2, num_timesteps=NUM_TIMESTEPS, dropout=0.5, timestep_std=1.0
+    (WIDTH, WIDTH), Box((3,)), Box((2,)), num_timesteps=NUM_TIMESTEPS, dropout=0.5, timestep_std=1.0
 )
 APPLY = jax.jit(NET.apply, static_argnames="last_only")
 
@@ -82,7 +82,7 @@ def history(num_steps=K, first_step=0, seed=0):
 
 
 def predict(params, inputs, **options):
-    return np.asarray(APPLY(params, *vars(inputs).values(), **options))
+    return np.asarray(APPLY(params, *vars(inputs).values(), **options).mode())
 
 
 def changed(inputs, name, position, by=1):
@@ -189,7 +189,7 @@ def test_a_key_turns_dropout_on(params):
 
 def test_first_parameters_are_pytorchs_and_gpt_2s():
     net = networks.causal_transformer(
-        (64, 64), 16, 2, num_timesteps=50, dropout=0.0, timestep_std=1.0
+        (64, 64), Box((16,)), Box((2,)), num_timesteps=50, dropout=0.0, timestep_std=1.0
     )
     p = jax.jit(net.init)(jax.random.key(0))["params"]
     assert np.std(p["Embed_0"]["embedding"]) == pytest.approx(1.0, rel=0.1)
@@ -331,7 +331,7 @@ def test_an_update_is_one_of_the_optimizers_steps_down_the_loss(updated, state, 
     weights = batch.mask[..., None] / 14.0
 
     def loss(params):
-        predicted = NET.apply(params, *inputs, batch.timesteps, batch.mask)
+        predicted = NET.apply(params, *inputs, batch.timesteps, batch.mask).mode()
         return jnp.sum(weights * (predicted - batch.actions) ** 2)
 
     assert_descends(loss, state.method, updated[0].method, dt.optimizer(CONFIG))

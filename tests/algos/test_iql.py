@@ -9,6 +9,7 @@ import pytest
 from algos import iql, networks
 from algos.settings import Size, resolve
 from envs import toy as toys
+from envs.spaces import Box
 from envs.toy import BAD_ACTION, CROSSING, GOOD_ACTION, OTHER_START, START
 from tests.helpers.descent import assert_descends
 
@@ -27,9 +28,9 @@ CONFIG = iql.Config(
     inverse_temperature=2.0,
     max_weight=1.5,
 )
-ACTOR = networks.gaussian_actor(HIDDEN, 3, 2)
-CRITIC = networks.critic_ensemble(HIDDEN, 3, 2)
-VALUE = networks.value(HIDDEN, 3)
+ACTOR = networks.gaussian_actor(HIDDEN, Box((3,)), Box((2,)))
+CRITIC = networks.critics(HIDDEN, Box((3,)), Box((2,)))
+VALUE = networks.value(HIDDEN, Box((3,)))
 
 
 @pytest.fixture(scope="module")
@@ -263,8 +264,8 @@ def probe(train):
     )
     spec = toys.two_step()[1]
     algorithm = iql.make(config, spec)
-    value = networks.value(HIDDEN, spec.observation_dim)
-    critic = networks.critic_ensemble(HIDDEN, spec.observation_dim, spec.action_dim)
+    value = networks.value(HIDDEN, spec.observation)
+    critic = networks.critics(HIDDEN, spec.observation, spec.action)
 
     def run(dataset):
         state = train(algorithm, dataset)

@@ -1,3 +1,4 @@
+import dataclasses
 from typing import NamedTuple
 
 import chex
@@ -8,8 +9,11 @@ import pytest
 
 from algos import core, views
 from algos.normalize import Normalizer, normalized
+from envs.environment import EnvSpec
+from envs.spaces import Box
 
 MEAN, STD = np.float32([1.0, -2.0, 0.5]), np.float32([4.0, 0.5, 2.0])
+SPEC = EnvSpec(observation=Box((3,)), action=Box((3,)), max_episode_steps=5)
 STATISTICS = views.Statistics(MEAN, STD)
 
 
@@ -58,7 +62,7 @@ def test_a_normalizer_gives_mean_0_and_deviation_1_over_the_dataset(toy):
 
 
 def test_a_method_learns_from_scaled_observations_and_from_all_else_as_it_is(rows):
-    algorithm = normalized(METHOD)
+    algorithm = normalized(METHOD, SPEC)
     (phase,) = algorithm.phases
     state = algorithm.init(jax.random.key(0), STATISTICS)
     new, seen = phase.update(state, rows, jax.random.key(1), jnp.asarray(7))
@@ -75,9 +79,9 @@ def test_a_method_learns_from_scaled_observations_and_from_all_else_as_it_is(row
 
 
 def test_sequences_of_observations_are_scaled_as_rows_are(rows):
-    state = normalized(METHOD).init(jax.random.key(0), STATISTICS)
+    state = normalized(METHOD, SPEC).init(jax.random.key(0), STATISTICS)
     stacked = jax.tree.map(lambda x: jnp.stack([x, 2.0 * x]), rows)
-    update = normalized(METHOD).phases[0].update
+    update = normalized(METHOD, SPEC).phases[0].update
     _, seen = update(state, stacked, jax.random.key(1), jnp.asarray(0))
     expected = scaled(stacked.observations)
     np.testing.assert_allclose(seen["batch"].observations, expected, rtol=1e-5)
@@ -85,14 +89,14 @@ def test_sequences_of_observations_are_scaled_as_rows_are(rows):
 
 def test_a_batch_without_next_observations_is_scaled_as_well(rows):
     batch = views.Demonstrations(rows.observations, rows.actions)
-    state = normalized(METHOD).init(jax.random.key(0), STATISTICS)
-    update = normalized(METHOD).phases[0].update
+    state = normalized(METHOD, SPEC).init(jax.random.key(0), STATISTICS)
+    update = normalized(METHOD, SPEC).phases[0].update
     _, seen = update(state, batch, jax.random.key(1), jnp.asarray(0))
     np.testing.assert_allclose(seen["batch"].observations, scaled(batch.observations), rtol=1e-5)
 
 
 def test_a_method_acts_on_scaled_observations_with_its_own_memory(rows):
-    algorithm = normalized(METHOD)
+    algorithm = normalized(METHOD, SPEC)
     state = algorithm.init(jax.random.key(0), STATISTICS)
     carry = algorithm.reset(jax.random.key(2), jnp.array([1.0, 2.0]))
     assert carry == 3.0
@@ -102,4 +106,9 @@ def test_a_method_acts_on_scaled_observations_with_its_own_memory(rows):
 
 
 def test_a_method_that_is_not_to_be_normalized_is_left_alone():
-    assert normalized(METHOD, enabled=False) is METHOD
+    assert normalized(METHOD, SPEC, enabled=False) is METHOD
+
+
+def test_images_are_left_to_their_networks():
+    spec = dataclasses.replace(SPEC, observation=Box((4, 4, 2), "uint8", 255.0))
+    assert normalized(METHOD, spec) is METHOD

@@ -10,6 +10,7 @@ import pytest
 from algos import networks, onestep, views
 from algos.settings import Size, resolve
 from envs.errors import InputError
+from envs.spaces import Box
 from tests.helpers.descent import assert_descends
 
 HIDDEN = (16, 16)
@@ -32,8 +33,8 @@ CONFIG = onestep.Config(
 )
 REVERSE_KL = dataclasses.replace(CONFIG, improvement="reverse_kl")
 EASY_BCQ = dataclasses.replace(CONFIG, improvement="easy_bcq", num_steps=6)
-ACTOR = networks.varying_gaussian_actor(HIDDEN, 3, 2)
-CRITIC = networks.critic_ensemble(HIDDEN, 3, 2, num_critics=1)
+ACTOR = networks.varying_gaussian_actor(HIDDEN, Box((3,)), Box((2,)))
+CRITIC = networks.critics(HIDDEN, Box((3,)), Box((2,)), num=1)
 TX = optax.adam(0.05)
 
 

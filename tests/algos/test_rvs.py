@@ -182,7 +182,7 @@ def test_the_loss_of_a_return_is_the_likelihood_under_a_gaussian(normalize, toy,
         mean, std = dataset.observations.mean(0), dataset.observations.std(0)
         observations = (observations - mean) / (std + 1e-3)
         conditions = np.array([[0.0], [0.5], [-0.5]])
-    actor = networks.gaussian_actor(HIDDEN, 4, 2, tanh_mean=False)
+    actor = networks.gaussian_actor(HIDDEN, Box((4,)), Box((2,)), tanh_mean=False)
     method = state.method if normalize else state
     mean = means(actor, method, observations, conditions)
     # A first deviation is 1.
@@ -220,7 +220,7 @@ def test_the_loss_of_a_goal_scales_it_as_the_observations_it_is_taken_from(
     if normalize:
         mean, std = dataset.observations.mean(0), dataset.observations.std(0) + 1e-3
         observations, goals = (observations - mean) / std, (goals - mean[:2]) / std[:2]
-    actor = networks.gaussian_actor(HIDDEN, 5, 2, tanh_mean=False)
+    actor = networks.gaussian_actor(HIDDEN, Box((5,)), Box((2,)), tanh_mean=False)
     mean = means(actor, state.method if normalize else state, observations, goals)
     expected = negative_log_likelihood(mean, np.ones(2), batch.actions)
     assert metrics["actor_loss"] == pytest.approx(expected, rel=1e-4)
@@ -231,7 +231,7 @@ def test_an_update_is_one_of_adams_steps_down_the_loss(toy, first_state):
     state = first_state(algorithm, toy[0])
     batch = outcomes([[0.2], [0.6], [-0.2]])
     new, _ = update(algorithm, state, batch)
-    actor = networks.gaussian_actor(HIDDEN, 4, 2, tanh_mean=False)
+    actor = networks.gaussian_actor(HIDDEN, Box((4,)), Box((2,)), tanh_mean=False)
     inputs = jnp.concatenate([batch.observations, batch.conditions], axis=1)
     loss = lambda params: -jnp.mean(actor.apply(params, inputs).log_prob(batch.actions))
     assert_descends(loss, state.actor, new.actor, optax.adam(1e-2))
@@ -256,7 +256,7 @@ def test_the_policy_acts_with_the_clipped_mean_for_what_it_is_told(toy, first_st
     spec = dataclasses.replace(toy[1], goal=Box((2,)))
     algorithm = rvs.make(TO_GOAL, spec)
     state = first_state(algorithm, toy[0])
-    actor = networks.gaussian_actor(HIDDEN, 5, 2, tanh_mean=False)
+    actor = networks.gaussian_actor(HIDDEN, Box((5,)), Box((2,)), tanh_mean=False)
     for scale, clipped in ((0.1, False), (30.0, True)):
         observation, goal = scale * np.array([1.0, -1.0, 0.5]), scale * np.array([2.0, 1.0])
         mean = actor.apply(

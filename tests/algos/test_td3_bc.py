@@ -9,6 +9,7 @@ import pytest
 
 from algos import networks, td3_bc
 from algos.settings import Size, resolve
+from envs.spaces import Box
 from tests.helpers.descent import assert_descends
 
 HIDDEN = (16, 16)
@@ -26,8 +27,8 @@ CONFIG = td3_bc.Config(
     q_weight=2.0,
     normalize_observations=False,
 )
-ACTOR = networks.deterministic_actor(HIDDEN, 3, 2)
-CRITIC = networks.critic_ensemble(HIDDEN, 3, 2)
+ACTOR = networks.deterministic_actor(HIDDEN, Box((3,)), Box((2,)))
+CRITIC = networks.critics(HIDDEN, Box((3,)), Box((2,)))
 TX = optax.adam(0.05)
 
 

@@ -25,7 +25,7 @@ def compiled_count(function, *args):
 
 @pytest.fixture(scope="module")
 def net():
-    actor = networks.deterministic_actor(WIDTHS[1:-1], WIDTHS[0], WIDTHS[-1])
+    actor = networks.deterministic_actor(WIDTHS[1:-1], Box(WIDTHS[:1]), Box(WIDTHS[-1:]))
     return actor.apply, actor.init(jax.random.key(0)), jnp.ones((512, WIDTHS[0]))
 
 
