@@ -21,7 +21,7 @@ from envs import toy
 from envs.dataset import Dataset
 from envs.environment import EnvSpec
 from envs.errors import InputError
-from envs.spaces import Box
+from envs.spaces import Box, Discrete, Space
 from envs.tasks import FAMILIES
 
 NUM_STEPS = 3
@@ -62,15 +62,16 @@ class Trained(NamedTuple):
     parts: list[Part]
 
 
-def train(name: str) -> Trained:
+def train(name: str, kind: type[Space] = Box) -> Trained:
     """The column after a few updates of narrow networks on random data.
 
-    Raises:
-        InputError: the method does not take ``Box`` actions.
+    Args:
+        name: the column.
+        kind: the kind of the data's actions, one that the method takes.
     """
     entry = get_algorithm(name)
-    dataset, spec = toy.random_episodes()
-    entry.require_actions("the checks' data", type(spec.action))
+    numbers = toy.random_episodes()
+    dataset, spec = numbers if kind is Box else toy.choices(numbers)
     config = settings.resolve(name, "own", settings.Size(NUM_STEPS, 8, (16, 16))).config
     algorithm = entry.make(config, spec)
     states, parts = [_first_state(algorithm, dataset, 0)], []
@@ -97,19 +98,22 @@ def broken(name: str) -> Iterator[tuple[str, str]]:
         InputError: the column cannot be trained at all.
     """
     with jax.numpy_rank_promotion("raise"), jax.debug_key_reuse(True):
-        try:
-            trained = train(name)
-        except InputError:
-            raise
-        except Exception as error:
-            raise InputError(f"{name} cannot be trained: {_line(error)}") from error
-        for check in CHECKS:
+        for kind in get_algorithm(name).actions:
             try:
-                check(trained)
+                trained = train(name, kind)
+            except InputError:
+                raise
             except Exception as error:
-                yield in_words(check), _line(error)
-            else:
-                yield in_words(check), ""
+                what = f"{name} cannot be trained on {kind.__name__} actions"
+                raise InputError(f"{what}: {_line(error)}") from error
+            on_choices = ", on choices" if kind is Discrete else ""
+            for check in CHECKS:
+                try:
+                    check(trained)
+                except Exception as error:
+                    yield in_words(check) + on_choices, _line(error)
+                else:
+                    yield in_words(check) + on_choices, ""
 
 
 def in_words(check: Callable[[Trained], None]) -> str:
@@ -209,12 +213,18 @@ def check_actions_are_in_bounds_and_memory_keeps_its_shape(trained: Trained) -> 
         seen = 10.0 * generator.standard_normal(spec.observation_dim)
         observation = jnp.asarray(seen, jnp.float32)
         action, carry = trained.act(state, carry, observation, jnp.asarray(0.5))
-        _require(action.shape == (spec.action_dim,), f"an action has the shape {action.shape}")
+        _require(action.shape == spec.action.shape, f"an action has the shape {action.shape}")
         _require_alike(first, carry, "the memory")
         actions.append(action)
-    largest = float(np.abs(np.stack(actions)).max())
-    _require(largest <= 1.0, f"an action of {largest:.3g} is outside [-1, 1]")
-    _require(len(np.unique(np.round(actions, 4), axis=0)) > 5, "actions are nearly all the same")
+    if isinstance(spec.action, Discrete):
+        _require(
+            bool(spec.action.contains(np.stack(actions)).all()), "an action is none of the choices"
+        )
+    else:
+        largest = float(np.abs(np.stack(actions)).max())
+        _require(largest <= 1.0, f"an action of {largest:.3g} is outside [-1, 1]")
+        different = len(np.unique(np.round(actions, 4), axis=0))
+        _require(different > 5, "actions are nearly all the same")
     count = trained.act._cache_size()
     _require(count == 1, f"the policy was compiled {count} times")
 
@@ -272,7 +282,8 @@ def check_a_method_that_keeps_a_normalizer_acts_on_what_comes_out_of_it(trained:
             action, memories[index] = trained.act(state, memories[index], looks, jnp.asarray(0.5))
             played.append(action)
         _require(_nearly(played[0], played[1]) == 1.0, "actions depend on the scale")
-        _require(np.abs(played[0] - played[2]).max() > 1e-3, "actions do not know the scale")
+        if isinstance(trained.spec.action, Box):  # a choice may be the same at both scales
+            _require(np.abs(played[0] - played[2]).max() > 1e-3, "actions do not know the scale")
 
 
 CHECKS: tuple[Callable[[Trained], None], ...] = (

@@ -4,41 +4,48 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 from algos import bc, cql, dt, iql, onestep, outside, rvs, td3_bc
 from algos.entry import Entry
 from envs.errors import InputError
+from envs.spaces import Box, Discrete
 from envs.tasks import look_up
+
+# A method that takes choices for actions as well as numbers.
+_either = partial(Entry, actions=(Box, Discrete))
 
 # In the post's order: imitation first.
 TABLE1 = {
-    "bc": Entry(bc, "BC", "imitation", "Pomerleau 1988"),
-    "bc_10pct": Entry(bc, "10%BC", "imitation", "arXiv:2106.01345", changes={"top_fraction": 0.1}),
-    "onestep": Entry(onestep, "Onestep RL", "imitation", "arXiv:2106.08909"),
-    "dt": Entry(dt, "DT", "imitation", "arXiv:2106.01345", "a return"),
-    "rvs_r": Entry(
+    "bc": _either(bc, "BC", "imitation", "Pomerleau 1988"),
+    "bc_10pct": _either(
+        bc, "10%BC", "imitation", "arXiv:2106.01345", changes={"top_fraction": 0.1}
+    ),
+    "onestep": _either(onestep, "Onestep RL", "imitation", "arXiv:2106.08909"),
+    "dt": _either(dt, "DT", "imitation", "arXiv:2106.01345", "a return"),
+    "rvs_r": _either(
         rvs, "RvS-R", "imitation", "arXiv:2112.10751", "a return", changes={"condition": "return"}
     ),
-    "rvs_g": Entry(
+    "rvs_g": _either(
         rvs, "RvS-G", "imitation", "arXiv:2112.10751", "the goal", changes={"condition": "goal"}
     ),
     "td3_bc": Entry(td3_bc, "TD3+BC", "offline RL", "arXiv:2106.06860"),
-    "cql": Entry(cql, "CQL", "offline RL", "arXiv:2006.04779"),
-    "iql": Entry(iql, "IQL", "offline RL", "arXiv:2110.06169"),
+    "cql": _either(cql, "CQL", "offline RL", "arXiv:2006.04779"),
+    "iql": _either(iql, "IQL", "offline RL", "arXiv:2110.06169"),
 }
 
 # Run when named. Sources: the methods' files, under Departures.
 VARIANTS = {
-    "onestep_reverse_kl": Entry(
+    "onestep_reverse_kl": _either(
         onestep, "Onestep RL, reverse KL", "imitation", "arXiv:2106.08909",
         changes={"improvement": "reverse_kl"},
     ),
-    "onestep_easy_bcq": Entry(
+    "onestep_easy_bcq": _either(
         onestep, "Onestep RL, easy BCQ", "imitation", "arXiv:2106.08909",
         changes={"improvement": "easy_bcq", "num_steps": 2_500_000},
     ),
-    "dt_corl": Entry(
+    "dt_corl": _either(
         dt, "DT as in CORL", "imitation", "arXiv:2210.07105", "a return",
         changes={"learning_rate": 8e-4, "batch_size": 4096},
         mazes={"learning_rate": 1e-4, "batch_size": 64},
@@ -47,14 +54,14 @@ VARIANTS = {
         td3_bc, "TD3+BC as in CORL", "offline RL", "arXiv:2210.07105",
         mazes={"normalize_observations": True, "reward_transform": "minus_one"},
     ),
-    "cql_lagrange": Entry(
+    "cql_lagrange": _either(
         cql, "CQL, learned weight", "offline RL", "arXiv:2006.04779", changes={"target_gap": 5.0}
     ),
-    "cql_max_backup": Entry(
+    "cql_max_backup": _either(
         cql, "CQL, max backup", "offline RL", "young-geng/CQL#2", changes={"max_backup": True},
         mazes={"target_gap": 0.2, "reward_transform": "plus_minus_five"},
     ),
-    "iql_corl": Entry(
+    "iql_corl": _either(
         iql, "IQL as in CORL", "offline RL", "arXiv:2210.07105",
         changes={"normalize_observations": True, "reward_transform": "raw"},
         mazes={"reward_transform": "minus_one"},

@@ -106,7 +106,7 @@ class Family:
             closest relative.
         sizes: by profile, a key of ``bench.run.profiles.PROFILES``.
         rows: what the tasks differ in; none of data that users bring.
-        actions: the kind of their action spaces.
+        actions: the kind of their action spaces; None where each task has its own.
         in_post: whether the post's Table 1 has it.
         goal_return: what an episode is worth that reaches its goal, which ends it, while data go
             on there; None where there are no goals.
@@ -122,7 +122,7 @@ class Family:
     sizes: Mapping[str, Size]
     versions: tuple[str, ...] = ("v4",)
     rows: tuple[Row, ...] = ()
-    actions: type[Space] = Box
+    actions: type[Space] | None = Box
     in_post: bool = False
     goal_return: float | None = None
     maps: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -143,6 +144,7 @@ def have_data(planned: Sequence[Any], display: Callable[[str, int], Any]) -> dic
     A file that cannot be used is thus refused before anything is written, and not hours later.
     Returns task -> a line, of the datasets that could not be made.
     """
+    from algos.registry import get_algorithm
     from bench.run.data import load_once, make_lanes
     from envs.recipes import Recipe
     from envs.sources.regenerated import dataset_folder
@@ -164,11 +166,15 @@ def have_data(planned: Sequence[Any], display: Callable[[str, int], Any]) -> dic
             name = cell.task.name
             shown.started(name)
             try:
-                make_lanes(cell, 1).close()
+                with contextlib.closing(make_lanes(cell, 1)) as lanes:
+                    kind = type(lanes.spec.action)
             except Fault as fault:
                 if len(found) == 1:
                     raise
                 shown.failed(name, str(fault))  # as each of its cells will; others can be run
                 continue
+            for other in planned:
+                if other.task == cell.task:
+                    get_algorithm(other.algorithm).require_actions(name, kind)
             shown.finished(name, f"{load_once(cell).num_rows:,} rows")
     return failures

@@ -33,6 +33,7 @@ from envs.text import for_terminal
 
 if TYPE_CHECKING:
     from bench.run.plan import Cell
+    from envs.tasks import Task
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -83,7 +84,7 @@ def run(args: Arguments) -> int:
 
 
 def _run_grid(args: Arguments, display: Callable[[str, int], Any]) -> int:
-    from algos.registry import ALGORITHMS, TABLE1, add_file, get_algorithm
+    from algos.registry import ALGORITHMS, add_file, get_algorithm
     from bench import grid
     from bench.launch import processes
     from bench.report import scores
@@ -112,9 +113,12 @@ def _run_grid(args: Arguments, display: Callable[[str, int], Any]) -> int:
     sources = sorted({source for _, source in resolved})
     if len(sources) > 1:
         raise InputError(f"a table has one source, these tasks have {' and '.join(sources)}")
-    algorithms = list(dict.fromkeys(args.algorithms or TABLE1))
-    for name in algorithms:
+    for name in args.algorithms or ():
         get_algorithm(name)
+    columns = {
+        task.name: dict.fromkeys(args.algorithms or _columns(task, sources[0]))
+        for task, _ in resolved
+    }
     planned = [
         plan(
             task,
@@ -127,7 +131,7 @@ def _run_grid(args: Arguments, display: Callable[[str, int], Any]) -> int:
             insist=args.insist,
         )
         for task, _ in resolved
-        for algorithm in algorithms
+        for algorithm in columns[task.name]
     ]
     if args.plan is not None:
         return write_plan(planned, args.plan)
@@ -147,12 +151,28 @@ def _run_grid(args: Arguments, display: Callable[[str, int], Any]) -> int:
         results = scores.read(folder)
         # Earlier runs may have more cells in the table, and others in place of those that failed.
         asked = {folder_of(cell, args.results).name for cell in planned}
-        entries = {name: entry for name, entry in ALGORITHMS.items() if name in algorithms}
-        columns = {n: scores.Column(e.title, e.style, e.told, e.paper) for n, e in entries.items()}
+        ran = {cell.algorithm for cell in planned}
+        headings = {
+            name: scores.Column(entry.title, entry.style, entry.told, entry.paper)
+            for name, entry in ALGORITHMS.items()
+            if name in ran
+        }
         summary = results.summary[results.summary["cell_hash"].isin(asked)]
         print()
-        print_scores(dataclasses.replace(results, summary=summary, columns=columns))
+        print_scores(dataclasses.replace(results, summary=summary, columns=headings))
     return fail([*missing.values(), *failures])
+
+
+def _columns(task: Task, source: str) -> list[str]:
+    """The columns of Table 1 that take the task's actions; those that do not are named."""
+    from algos.registry import TABLE1
+    from bench.run.data import kind_of_actions
+
+    kind = kind_of_actions(task, source)
+    left_out = [e.title for e in TABLE1.values() if kind is not None and kind not in e.actions]
+    if left_out:
+        terminal.say(f"{', '.join(left_out)}: left out, for the actions of {task.name} are choices")
+    return [name for name, entry in TABLE1.items() if entry.title not in left_out]
 
 
 def write_plan(planned: Sequence[Cell], folder: Path) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from typing import Any
 
@@ -11,7 +12,8 @@ from bench.run.plan import Cell
 from envs.dataset import Dataset
 from envs.environment import Environment
 from envs.errors import Fault, InputError
-from envs.sources.registry import load
+from envs.sources.registry import environment, load
+from envs.spaces import Space
 from envs.tasks import Task
 
 
@@ -26,6 +28,18 @@ def audit_once(cell: Cell) -> dict[str, Any]:
     settings = cell.settings
     made_of = (cell.task, settings.source, settings.scale, cell.version)
     return _audit_once(*made_of, cell.data["hash"])
+
+
+def kind_of_actions(task: Task, source: str) -> type[Space] | None:
+    """The kind of a task's action space.
+
+    None where its environment cannot be made. What is wrong is said when the lanes are made.
+    """
+    if task.kind.actions is not None:
+        return task.kind.actions
+    with contextlib.suppress(Exception, SystemExit):
+        return type(environment(task, source).spec.action)
+    return None
 
 
 def make_lanes(cell: Cell, num_envs: int) -> Environment:

@@ -135,7 +135,8 @@ def plan(task: Task, algorithm: str, profile: Profile, source: str, **overrides:
     """
     given = {key: value for key, value in overrides.items() if value is not None}
     size = profile.sizes[task.family]
-    get_algorithm(algorithm).require_actions(task.name, task.kind.actions)
+    if task.kind.actions is not None:
+        get_algorithm(algorithm).require_actions(task.name, task.kind.actions)
     config = given.get("config") or resolve(algorithm, task.family, size, task.name).config
     num_evaluations = given.get("num_evaluations", size.num_evaluations)
     if num_evaluations < 1:

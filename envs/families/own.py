@@ -33,5 +33,6 @@ FAMILY = Family(
     name="own",
     title=_title,
     world=_world,
+    actions=None,
     sizes=locomotion.FAMILY.sizes,
 )

@@ -163,11 +163,11 @@ def test_images_are_learned_from_and_acted_on(name, dtype, toy, first_state):
     image = Box((5, 4, 2), dtype, 255.0 if dtype == "uint8" else 1.0)
     spec = dataclasses.replace(toy[1], observation=image, action=Discrete(3))
     generator = np.random.default_rng(0)
-    draw = lambda: generator.integers(0, 256, image.batch(toy[0].num_rows)).astype(dtype)
+    draw = lambda rows: generator.integers(0, 256, image.batch(rows)).astype(dtype)
     dataset = dataclasses.replace(
         toy[0],
-        observations=draw(),
-        next_observations=draw(),
+        observations=draw(toy[0].num_rows),
+        final_observations=draw(len(toy[0].episode_ends)),
         actions=generator.integers(0, 3, toy[0].num_rows).astype(np.int32),
     )
     module, config = METHODS[name]

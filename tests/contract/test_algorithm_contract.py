@@ -7,17 +7,22 @@ import numpy as np
 import pytest
 
 from algos import bc, contract, cql, iql, onestep, registry, sampling, td3_bc
-from algos.registry import ALGORITHMS, get_algorithm
+from algos.registry import ALGORITHMS, TABLE1, get_algorithm
 from algos.settings import Size, resolve
 from envs.errors import InputError
+from envs.spaces import Box, Discrete
 from envs.tasks import FAMILIES
 from tests.helpers import methods_file
 
+# Variants share the networks of the columns that they vary.
+COLUMNS = [(name, Box) for name in sorted(ALGORITHMS)]
+COLUMNS += [(name, Discrete) for name, entry in TABLE1.items() if Discrete in entry.actions]
 
-@pytest.fixture(scope="module", params=sorted(ALGORITHMS))
+
+@pytest.fixture(scope="module", params=COLUMNS, ids=lambda c: f"{c[0]}-{c[1].__name__}")
 def trained(request):
     """A column after a few updates, compiled once."""
-    return contract.train(request.param)
+    return contract.train(*request.param)
 
 
 @pytest.mark.parametrize("check", contract.CHECKS, ids=contract.in_words)

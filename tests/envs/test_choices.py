@@ -6,9 +6,11 @@ import warnings
 import gymnasium
 import minari
 import numpy as np
+import pandas as pd
 import pytest
 from minari.data_collector import EpisodeBuffer
 
+from algos.registry import TABLE1
 from bench import cli
 from bench.run import baselines
 from envs import tasks
@@ -177,3 +179,20 @@ def test_what_is_usual_is_the_most_frequent_choice():
     assert choices.usual(np.array([3, 1, 3, 0])) == 3
     drawn = choices.draw(np.random.default_rng(0), 1000)
     assert set(drawn.tolist()) == {0, 1, 2, 3}
+
+
+def test_one_command_makes_a_table_of_methods_that_take_choices(tmp_path, capsys):
+    save(play(12))
+    root = tmp_path / "results"
+    own = ["--data", "me/cartpole-v0", "--environment", "CartPole-v1", "--reference", "20", "500"]
+    arguments = ["grid", *own, "--profile", "smoke", "--results", str(root), "--workers", "1"]
+    assert cli.main(arguments) == 0
+    shown = capsys.readouterr()
+    assert "TD3+BC: left out, for the actions of me-cartpole are choices" in shown.err
+    rows = pd.read_csv(root / "own" / "smoke" / "scores.csv")
+    takers = {name for name, entry in TABLE1.items() if Discrete in entry.actions}
+    assert set(rows["algorithm"]) == takers == set(TABLE1) - {"td3_bc"}
+    assert rows["return"].between(1, 500).all()
+    assert cli.main([*arguments, "--algorithms", "bc", "td3_bc"]) == 2
+    said = "TD3+BC takes Box actions and those of me-cartpole are Discrete; leave one of them out"
+    assert said in capsys.readouterr().err
