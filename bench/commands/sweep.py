@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import itertools
-from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import tyro
@@ -13,22 +12,15 @@ import tyro
 from bench import devices
 from bench.commands.data import have_data
 from bench.commands.grid import prepare
+from bench.commands.one_task import OneTask, asks_for_help, read_names
 from bench.commands.options import (
-    Chosen,
     Count,
-    Flag,
-    MethodsFile,
-    Name,
-    Seeds,
-    Source,
     option,
     parse,
-    parse_known,
     seeds_in,
 )
-from bench.commands.own import OwnTasks, resolve
+from bench.commands.own import resolve
 from bench.commands.showing import fail, print_table
-from bench.places import LOCAL
 from envs.errors import InputError
 from envs.text import for_terminal
 
@@ -37,47 +29,20 @@ _WORDS = {"bool": "{True,False}", "float | None": "FLOAT|None"}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Arguments(OwnTasks):
+class Arguments(OneTask):
     """Run one algorithm on one task with each of several settings."""
 
-    algorithm: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="ALGORITHM")]
-    """see: rl-or-bc list algorithms"""
-    task: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="TASK")]
-    """see: rl-or-bc list tasks; or a Minari dataset of your own, such as me/logs-v0"""
-    profile: Chosen = "quick"
-    """size of the run, and settings that are not swept"""
-    source: Source = None
-    environment: Name = None
-    """gymnasium's version of locomotion, v4 or v5; that of the data by default. For a dataset of
-    your own, the environment to score in, such as Pendulum-v1 or my_package:Reach-v0"""
-    insist: Flag = False
-    """use data that are not the published ones, or in another environment"""
-    num_seeds: Count = None
-    """seeds 0, 1, ...; the profile's by default"""
-    seeds: Seeds = None
-    """these seeds, such as 10-12; a choice of settings is best made on others than a table's"""
     workers: Count = None
     """cells at a time; one for each processor by default, on an accelerator 1"""
-    methods_file: MethodsFile = None
-    rerun: Flag = False
-    """train again what other code than today's has made"""
-    results: Path = LOCAL
-    """root of your results; what is there of other commands is not trained again"""
 
 
 def run(arguments: list[str]) -> int:
     """Two stages, as of ``rl-or-bc train``: the first finds the method."""
     prog = "rl-or-bc sweep"
-    asks_help = bool({"-h", "--help"} & set(arguments))
-    try:
-        first, _ = parse_known(Arguments, arguments, prog, add_help=False)
-    except InputError:
-        if asks_help:
-            parse(Arguments, ["--help"], prog)
-        raise
+    asks_help = asks_for_help(arguments)
+    first = read_names(Arguments, arguments, prog)
 
     from algos import settings
-    from algos.registry import add_file
     from bench import grid
     from bench.display import Bars
     from bench.launch import processes
@@ -85,8 +50,6 @@ def run(arguments: list[str]) -> int:
     from bench.run.plan import plan
     from bench.run.profiles import get_profile
 
-    if first.methods_file:
-        add_file(first.methods_file)
     task, source, version = resolve(first.task, first)
     profile = get_profile(first.profile)
     size = profile.sizes[task.family]
