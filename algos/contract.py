@@ -1,4 +1,4 @@
-"""What every method must keep, as checks: a method that breaks one cannot be run as the others are.
+"""The contract of methods as checks: a method that breaks one cannot be run as the others are.
 
 The tests make them of every column, and ``rl-or-bc check-method`` of the methods in a user's file.
 """
@@ -174,7 +174,7 @@ def check_an_update_is_pure(trained: Trained) -> None:
         one, other = (part.update(*arguments()) for _ in range(2))
         _require(not _differ(one, other), "the same arguments give other results")
         _require(not _differ(before, (state, batch)), "arguments are changed")
-        # What is compiled is the same at each tracing, so it takes nothing from outside.
+        # The program is the same at each tracing, so it takes nothing from outside.
         trace = lambda part=part: jax.make_jaxpr(lambda *args: part.phase.update(*args))
         programs = [re.sub(r"0x\w+", "", str(trace()(*arguments()))) for _ in range(2)]
         _require(programs[0] == programs[1], "each tracing gives another program")
@@ -267,7 +267,7 @@ def check_a_method_that_keeps_a_normalizer_learns_from_what_comes_out_of_it(
 
 
 def check_a_method_that_keeps_a_normalizer_acts_on_what_comes_out_of_it(trained: Trained) -> None:
-    """What the policy sees goes through the normalizer too."""
+    """The policy's observations go through the normalizer too."""
     if not hasattr(trained.states[0], "normalizer"):
         return
     scaling, plain = _normalized_and_not(trained.states[-1])
@@ -315,7 +315,7 @@ def _normalized_and_not(state: Any) -> tuple[Any, Any]:
 
 
 def _raw(observations: Any) -> jax.Array:
-    """What such a normalizer turns into ``observations`` ``[..., 3]``."""
+    """The input that such a normalizer turns into ``observations`` ``[..., 3]``."""
     return jnp.asarray(np.asarray(observations) * _STD + _MEAN)
 
 
@@ -354,6 +354,6 @@ def _require(holds: bool, message: str) -> None:
 
 
 def _line(error: Exception) -> str:
-    """What went wrong, in one line."""
+    """The error in one line."""
     message = (str(error).strip().splitlines() or [""])[0][:500]
     return message if isinstance(error, Broken) else f"{type(error).__name__}: {message}"

@@ -314,7 +314,7 @@ def _pressed(
 
 
 def conservative_gap(q: jax.Array, sampled_q: jax.Array, log_densities: jax.Array) -> jax.Array:
-    """How far the soft maximum of Q over actions lies above Q of the data's actions.
+    """The gap between the soft maximum of Q over actions and Q of the data's actions.
 
     The soft maximum is the log-sum-exp of importance-sampled Q (appendix F), short of the number
     of samples, which the authors do not divide by either.

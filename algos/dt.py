@@ -108,7 +108,7 @@ def make(config: Config, spec: EnvSpec) -> core.Algorithm:
         return core.Trainable.create(transformer.init(key), tx)
 
     def actor_loss(params: core.Params, batch: sampling.Windows, key: jax.Array) -> core.Loss:
-        """Of every action in the windows the squared error, or minus a choice's log probability."""
+        """The squared error of every action in the windows, or minus a choice's log probability."""
         policy = transformer.apply(
             params,
             batch.returns_to_go / config.return_scale,

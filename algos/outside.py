@@ -72,7 +72,7 @@ def installed() -> Iterator[dict[str, Entry]]:
 
 
 def _columns(module: Any, where: str) -> dict[str, Entry]:
-    """What ``COLUMNS`` of a method's module says, checked."""
+    """The columns in ``COLUMNS`` of a method's module, checked."""
     missing = [name for name in _OFFERED if not hasattr(module, name)]
     if missing:
         raise InputError(f"{where} has no {missing[0]}; a method has {', '.join(_OFFERED)}")

@@ -22,7 +22,7 @@ RewardTransform = Callable[[Dataset], Array]  # rewards [N] to learn from
 
 
 class Statistics(NamedTuple):
-    """What a method may keep of the dataset in its state.
+    """Statistics of the dataset that a method may keep in its state.
 
     Attributes:
         observation_mean: ``[O]``.

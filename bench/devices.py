@@ -11,7 +11,7 @@ _CHOICES = ("JAX_PLATFORMS", "JAX_PLATFORM_NAME")
 
 
 def describe() -> str:
-    """How many devices JAX computes on, and of what kind.
+    """The number of devices that JAX computes on, and their kind.
 
     Raises:
         InputError: none of what was chosen is there; the message names the variable and the fix.
@@ -35,6 +35,6 @@ def describe() -> str:
 
 
 def is_about_a_setting(error: ValueError) -> bool:
-    """Whether JAX raised it for the value of one of its settings, such as ``JAX_ENABLE_X64``."""
+    """True if JAX raised it for the value of one of its settings, such as ``JAX_ENABLE_X64``."""
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     return frames[-1].f_globals.get("__name__") == "jax._src.config"

@@ -1,4 +1,4 @@
-"""How runs look: live bars on a terminal, plain lines elsewhere, JSON lines for machines."""
+"""Displays of runs: live bars on a terminal, plain lines elsewhere, JSON lines for machines."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from envs.text import for_terminal
 
 
 class Display(Protocol):
-    """Where long work tells a person how it goes; parts may run side by side."""
+    """A display that long work reports to; parts may run side by side."""
 
     def started(self, name: str) -> None:
         """A part starts."""
@@ -152,7 +152,7 @@ class Bars:
 
 
 class _RateColumn(ProgressColumn):
-    """What a part does in a second, once that is known."""
+    """The speed of a part in words, once it is known."""
 
     def render(self, task: Task) -> Text:
         return Text(f"{task.speed:,.0f}/s" if task.speed and task.speed >= 1 else "")

@@ -1,4 +1,4 @@
-"""Whether this machine gives numbers that can be trusted, a line for each thing looked at."""
+"""Checks of this machine's numbers, a line for each thing that is looked at."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ LOW_DISK = 2 << 30  # bytes; the datasets of the quick profile take a fifth of i
 
 
 class Finding(NamedTuple):
-    """What was found: ``verdict`` is OK, NOTE or, where numbers would be wrong, WRONG."""
+    """A finding: ``verdict`` is OK, NOTE or, where numbers would be wrong, WRONG."""
 
     verdict: str
     what: str
@@ -67,7 +67,7 @@ def examine(results_folder: Path) -> list[Finding]:
 
 
 def _look(what: str, look: Callable[[], Finding]) -> Finding:
-    """What ``look`` finds; an error of whatever kind is a finding and stops no other look."""
+    """The findings of ``look``; an error of any kind is a finding and stops no other look."""
     try:
         return look()
     except InputError as error:

@@ -141,7 +141,7 @@ def launch(
 
 
 def _published(planned: Sequence[Cell], folder: Path, results_folder: Path) -> list[Cell]:
-    """Those of ``planned`` whose rows, of all their seeds, are in the table of ``folder``."""
+    """The cells of ``planned`` whose rows, of all their seeds, are in the table of ``folder``."""
     path = folder / "provenance.json"
     known = store.read_provenance(path) if path.exists() else {}
     return [

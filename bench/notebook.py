@@ -1,4 +1,4 @@
-"""What a notebook needs: data, training, policies and rollouts, without a grid or a results folder.
+"""Functions for a notebook: data, training, policies and rollouts, without a grid or its files.
 
 For example::
 
@@ -59,7 +59,7 @@ __all__ = [
 
 
 class Learned(NamedTuple):
-    """What `train` has learned.
+    """The result of `train`.
 
     Attributes:
         program: the method's compiled parts.

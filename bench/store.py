@@ -21,12 +21,12 @@ from envs.errors import InputError
 from envs.files import Report, locked, open_regular, read_json, write_json, write_text
 from envs.tasks import recall
 
-# With pyarrow pandas would keep text in Arrow's form, which refuses half a surrogate pair.
+# pandas would keep text in pyarrow's form, which refuses half a surrogate pair.
 pd.set_option("mode.string_storage", "python")
 
 # One row per episode played.
 SCORE_COLUMNS = ("task", "algorithm", "seed", "step", "episode", "return", "length")
-# Where a maze's episode went: one row per point of it that is kept, x and y in metres.
+# A track has one row per point of an episode that is kept, x and y in metres.
 _EPISODE, _POINT = ("task", "algorithm", "seed", "episode"), ("step", "x", "y")
 TRACK_COLUMNS = (*_EPISODE, *_POINT)
 _NUMBERS = ("seed", "step", "episode", "return", "length", "value", "x", "y")
@@ -34,7 +34,7 @@ _LONGEST_LINE = 4096  # bytes; ours have a few hundred at most
 LARGEST = 1e12  # no return, step or length comes near it; a loss ("value") may be NaN
 
 _PARTS = ("shared", "tasks", "algorithms", "cells")  # of the file of provenance
-# What every cell's provenance must have, whoever wrote it: types, or the words allowed.
+# Every cell's provenance must have these types, or one of these words.
 _FACTS = {
     "task": {"name": str},
     "algorithm": str,
@@ -49,7 +49,7 @@ _FACTS = {
 
 
 class Stored(NamedTuple):
-    """What a folder of results holds.
+    """The contents of a folder of results.
 
     Attributes:
         folder: ``results/<source>/<profile>``.
@@ -182,7 +182,7 @@ def read_tracks(path: Path) -> pd.DataFrame:
 
 
 def read_provenance(path: Path) -> dict[str, Any]:
-    """Where the rows of each cell, ``task/algorithm``, come from; their tasks are known then.
+    """The provenance of each cell, by ``task/algorithm``, whose task is known afterwards.
 
     Raises:
         InputError: not JSON, or not what ``write_provenance`` writes.
@@ -252,7 +252,7 @@ def _whole(parts: dict[str, Any], name: str) -> Any:
 
 
 def _is_sound(about_data: Any) -> bool:
-    """Whether what is read of data's provenance, where there is some, is of the types written."""
+    """True if what is read of data's provenance, where there is some, is of the types written."""
     if not isinstance(about_data, dict) or not isinstance(about_data.get("scored_in", {}), dict):
         return False
     doubts = about_data.get("doubts", [])

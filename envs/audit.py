@@ -1,4 +1,4 @@
-"""What a dataset says beside its environment, before its scores are believed.
+"""The audit of a dataset beside its environment, before its scores are believed.
 
 The *physics replay check* puts the simulator into a row's state, takes the row's action, and
 compares what comes out with the row: a drift between versions of MuJoCo, or data of another

@@ -12,7 +12,7 @@ from envs.spaces import Array, Box, Space
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EnvSpec:
-    """What an algorithm needs to know to build its networks.
+    """The facts from which an algorithm builds its networks.
 
     Attributes:
         observation: the space of one observation, O.
@@ -48,7 +48,7 @@ class EnvSpec:
 
 
 def _row_length(name: str, space: Space) -> int:
-    """How many numbers a row of ``space`` has.
+    """The number of numbers in a row of ``space``.
 
     Raises:
         ValueError: it is no ``Box`` of one axis.

@@ -1,4 +1,4 @@
-"""What can go wrong, as far as a user has to know of it."""
+"""Errors that a user has to know of."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a dataset says of itself, without its environment."""
+"""Facts that a dataset tells by itself, without its environment."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def scores(dataset: Dataset, task: Task) -> Array:
 def describe(
     dataset: Dataset, task: Task, provenance: dict[str, Any], num_bytes: int
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What ``rl-or-bc data info`` says of a dataset that was made here: its size, and its quality.
+    """The size and the quality of a dataset that was made here, for ``rl-or-bc data info``.
 
     In mazes with the number of episodes that lead from the evaluation start to its goal.
     Quality is in normalized scores of whole episodes (quantiles and mean) and in per cent of rows

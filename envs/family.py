@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class Size:
-    """How much is learned and looked at in one cell.
+    """The size of a cell: how much it learns and how often it is scored.
 
     Attributes:
         num_steps: gradient steps; None keeps the published number, as in the next two.
@@ -46,7 +46,7 @@ SMOKE = Size(200, 32, (32, 32), scale=0.002, num_evaluations=2, num_episodes=2)
 
 
 class Row(NamedTuple):
-    """What is a task's own.
+    """The part of a task that its family does not share.
 
     Attributes:
         environment: name of the robot or of the maze.
@@ -62,7 +62,7 @@ class Row(NamedTuple):
 
 
 class Collection(NamedTuple):
-    """How the family's data are made here.
+    """The collection of the family's data.
 
     Attributes:
         version: of the code that collects; a change that moves an array raises it.
@@ -81,7 +81,7 @@ class Collection(NamedTuple):
 
 
 class MinariData(NamedTuple):
-    """What Minari's server has of the family.
+    """The family's data on Minari's server.
 
     Attributes:
         ids: (environment, data) -> the datasets that make up a task's data, in this order; none
@@ -132,9 +132,9 @@ class Family:
 
     @property
     def has_goals(self) -> bool:
-        """Whether an episode is a way to a goal."""
+        """True if an episode is a way to a goal."""
         return self.goal_return is not None
 
     def worth(self, returns: Array) -> Array:
-        """What episodes are worth; being at a goal once is all, where data go on there."""
+        """The worth of episodes; being at a goal once is all, where data go on there."""
         return returns if self.goal_return is None else np.minimum(returns, self.goal_return)

@@ -38,7 +38,7 @@ CANNOT_WRITE = (
     *(errno.EIO, errno.ESTALE, errno.EMFILE, errno.ENFILE),
 )
 _NO_PERMISSION = (errno.EACCES, errno.EROFS, errno.EPERM)
-# What flock says on a file system that has no locks, such as Lustre or NFS without a lock service.
+# flock says this on a file system that has no locks, such as Lustre or NFS without a lock service.
 NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
 
 Report = Callable[[str], None]

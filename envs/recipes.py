@@ -16,7 +16,7 @@ SEED = 0
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """How the dataset of one task is made at one size.
+    """The making of one task's dataset at one size.
 
     Attributes:
         task: the table's row.
@@ -35,7 +35,7 @@ class Recipe:
 
     @property
     def collection(self) -> Collection:
-        """How data of the task's family are made."""
+        """The collection of the task's family."""
         assert self.task.kind.collection is not None
         return self.task.kind.collection
 

@@ -17,7 +17,7 @@ REFERENCE_RETURNS = {
     "walker2d": (1.629008, 4592.3),
 }
 
-# What Decision Transformer asks for: the higher of its targets. Source: kzl/decision-transformer
+# Decision Transformer asks for the higher of its targets. Source: kzl/decision-transformer
 # @e2d82e6 ``gym/experiment.py``. In mazes it is 1, which is the return of success: antmaze in
 # corl-team/CORL@eeeeef2 ``configs/offline/dt/antmaze``.
 TARGET_RETURNS = {

@@ -1,4 +1,4 @@
-"""What arrays of observations and actions look like.
+"""Spaces: shapes, types and bounds of observations and actions.
 
 Shape letters, here and everywhere: S seeds, E episodes, N dataset rows or environment lanes,
 B batch, T time, O observation, A action, G goal. O and A are shapes: ``[N, O]`` is ``[N, 3]`` for

@@ -25,7 +25,7 @@ EVERY_FAMILY: dict[str, Family] = {
     for family in (locomotion.FAMILY, antmaze.FAMILY, pointmaze.FAMILY, own.FAMILY)
 }
 OWN = own.FAMILY.name  # the family of data that users bring
-# Those that have tasks, by name and in the order of the table; ``register`` adds ``OWN``.
+# The families that have tasks, in the order of the table; ``register`` adds ``OWN``.
 FAMILIES = {name: family for name, family in EVERY_FAMILY.items() if family.rows}
 
 
@@ -62,7 +62,7 @@ class Task:
 
     @property
     def in_post(self) -> bool:
-        """Whether the post's Table 1 has it."""
+        """True if the post's Table 1 has it."""
         return self.kind.in_post
 
     @property

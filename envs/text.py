@@ -39,7 +39,7 @@ def for_terminal(text: str) -> str:
 
 
 def reason_of(error: BaseException) -> str:
-    """What ``error`` says, in one line, or its type where it says nothing."""
+    """The message of ``error`` in one line, or its type where it has none."""
     return " ".join(str(error).split()) or type(error).__name__
 
 

@@ -70,7 +70,7 @@ def run(args: Arguments) -> int:
         print(json.dumps(found, indent=1))
         return 0
     rows = [(name, value) for name, value in found.items() if not isinstance(value, dict | list)]
-    # What is constant of the rewards stands with them.
+    # A constant reward stands with the rewards.
     rows = [(name, f"{value}") for name, value in rows if name != "constant_reward"]
     print_table(("what", ""), rows)
     for name in ("episode_lengths", "returns", "scores"):

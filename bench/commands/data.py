@@ -89,7 +89,7 @@ def _to_fetch(name: str, source: str) -> Any:
     from envs.sources.registry import resolve
     from envs.tasks import OWN, own_task
 
-    # What is to score it does not matter yet.
+    # The environment that scores it does not matter yet.
     return own_task(name, "any") if source == OWN else resolve(name, source)[0]
 
 

@@ -52,7 +52,7 @@ class OneTask(OwnTasks):
 
 
 def asks_for_help(arguments: list[str]) -> bool:
-    """Whether the options are to be listed."""
+    """True if the options are to be listed."""
     return bool({"-h", "--help"} & set(arguments))
 
 

@@ -1,4 +1,4 @@
-"""What may be said on the command line, and what is said of a mistake."""
+"""Options of the command line, and the messages about mistakes in them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from envs.sources.registry import SOURCES
 _FIRST, *_MIDDLE, _LAST = SOURCES
 _SOURCES = f"{', '.join([f'{_FIRST} (the default)', *_MIDDLE])} or {_LAST}"
 
-# What help shows of an argument: its value's name, and no default where the text says it in words.
+# Help shows the name of an argument's value, and no default where the text says it in words.
 Names = Annotated[
     tuple[str, ...] | None, tyro.conf.arg(metavar="NAME [NAME ...]", help_behavior_hint="")
 ]
@@ -60,7 +60,7 @@ def seeds_in(words: Sequence[str] | None) -> tuple[int, ...] | None:
 
 
 def parse(kind: Any, arguments: Sequence[str], prog: str) -> Any:
-    """What ``arguments`` say; ``kind`` is the dataclass of what may be said.
+    """The options in ``arguments``; ``kind`` is the dataclass of those that there are.
 
     Raises:
         InputError: an option that there is not, with the near miss; a value that is none.
@@ -78,7 +78,7 @@ def parse(kind: Any, arguments: Sequence[str], prog: str) -> Any:
 def parse_known(
     kind: Any, arguments: Sequence[str], prog: str, *, add_help: bool = True
 ) -> tuple[Any, list[str]]:
-    """What ``arguments`` say, and those of them that ``kind`` does not have."""
+    """The options in ``arguments``, and the words that ``kind`` does not have."""
     if "" in arguments:  # an unset variable in a script; as a folder it would be the current one
         raise InputError(f"an argument is '', which is empty; see: {prog} --help")
     helped = io.TextIOWrapper(io.BytesIO(), encoding=sys.stdout.encoding)
@@ -147,7 +147,7 @@ def _unknown_argument(argument: str, parsed: Any, prog: str) -> InputError:
 
 
 def option(field: str, value: Any = "") -> str:
-    """What is typed to set ``field``."""
+    """The option that sets ``field``."""
     name = field.replace("_", "-")
     if isinstance(value, bool):
         return f"--{name}" if value else f"--no-{name}"

@@ -39,7 +39,7 @@ def read_file(args: OwnTasks) -> list[str]:
 
 
 def is_dataset(name: str, environment: str | None) -> bool:
-    """Whether ``name`` is a Minari dataset such as ``me/logs-v0``, and no task.
+    """True if ``name`` is a Minari dataset such as ``me/logs-v0``, and no task.
 
     A name without a namespace, such as ``logs-v0``, is one where an environment is named, for
     D4RL's files are called like that too.

@@ -1,4 +1,4 @@
-"""What the commands print, and which results they show."""
+"""Printing of tables and scores, and the choice of results to show."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ from bench.commands.showing import fail, print_table
 from envs.errors import InputError
 from envs.text import for_terminal
 
-# What help calls values of these types; others by their name.
+# Help has these words for types; other types have their names.
 _WORDS = {"bool": "{True,False}", "float | None": "FLOAT|None"}
 
 

@@ -1,1 +1,1 @@
-"""Where cells run: in this process, or side by side in processes."""
+"""Launchers of cells: in this process, or side by side in processes."""

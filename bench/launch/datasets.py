@@ -76,7 +76,7 @@ def _outcome(recipe: Recipe, made: bool) -> str:
     return f"{recipe.num_rows:,} rows" if made else "there already"
 
 
-# What a process needs from its start to its end.
+# A process keeps these from its start to its end.
 _stop: Flag
 _events: Connection
 

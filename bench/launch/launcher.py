@@ -1,4 +1,4 @@
-"""What starts cells: a file of this package each; ``bench.grid`` has the table of them.
+"""The interface of launchers, a file of this package each; ``bench.grid`` has their table.
 
 A launcher is called with planned cells and a display, and yields each cell as it ends with its
 outcome: its folder below the results, or what went wrong. What else it is called with is in

@@ -1,4 +1,4 @@
-"""What processes that work for another one need: reports to it, and an end with it."""
+"""Processes that work for another one, report to it and end with it."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Flag:
         self._value.value = 1
 
     def is_set(self) -> bool:
-        """Whether it was set."""
+        """True if it was set."""
         return bool(self._value.value)
 
 

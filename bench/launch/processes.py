@@ -32,7 +32,7 @@ from envs.worlds.simulate import num_processors
 
 BYTES_PER_WORKER = 2 << 30  # JAX, compiled programs and one dataset
 
-# What says how much of a GPU a process takes as it starts, today's name and the former one. Without
+# A process takes this share of a GPU as it starts: today's variable and the former one. Without
 # them the first worker would take JAX's 0.75 and leave nothing to the others.
 MEMORY_FRACTIONS = ("XLA_CLIENT_MEM_FRACTION", "XLA_PYTHON_CLIENT_MEM_FRACTION")
 
@@ -106,7 +106,7 @@ class _Todo:
 
     @property
     def left(self) -> bool:
-        """Whether there is a cell to take."""
+        """True if there is a cell to take."""
         return any(self._tasks.values())
 
     def take(self, last: Cell | None, running: Sequence[Cell]) -> Cell:
@@ -131,7 +131,7 @@ class _Todo:
         return best.popleft()
 
 
-# What a worker process needs from its start to its end.
+# A worker process keeps these from its start to its end.
 _asked: Asked = lambda: False
 _events: Connection
 

@@ -16,7 +16,7 @@ from envs.tasks import FAMILIES, OWN, TASKS
 def sentences(results: Results) -> list[str]:
     """The answer on the post's tasks in one sentence, then one for each family beside them."""
     findings = [finding for finding in find(results) if finding.question]
-    # What asks for offline RL comes first, as in the title.
+    # The families that ask for offline RL come first, as in the title.
     findings.sort(key=lambda finding: finding.question != AHEAD)
     clauses = {True: [], False: []}  # type: dict[bool, list[str]]
     for finding in findings:
@@ -69,7 +69,7 @@ def _statement(finding: Finding) -> str:
 
 
 def _lead(finding: Finding, other: str) -> str:
-    """How far a side is from the ``other``, with the interval of just that."""
+    """The difference between a side and the ``other`` in words, with its interval."""
     points, ends = round(finding.value), (finding.low, finding.high)
     if points < 0:
         points, ends = -points, (-finding.high, -finding.low)

@@ -1,4 +1,4 @@
-"""What a table says about the post's claims, each with its interval. Imports no JAX.
+"""The post's claims against a table, each with its interval. Imports no JAX.
 
 Methods are compared seed by seed, as they play the same episodes. Where a claim is about the best
 of several methods, the best is chosen anew in each draw, so that the interval counts the choice
@@ -31,7 +31,7 @@ TEMPLATE = "findings.md.jinja"
 # Markdown of a results folder: what its owner makes of its scores.
 NOTES = "notes.md"
 
-# What the post says of one method beside another in the mazes.
+# The post compares these methods in the mazes.
 CLAIMS = package.REFERENCE / "claims.csv"
 
 PARITY = 15.0  # points behind that "keeps up" allows
@@ -106,7 +106,7 @@ class _Scores(NamedTuple):
         return name, means[name]
 
     def title(self, name: str) -> str:
-        """What heads the method's column."""
+        """The heading of the method's column."""
         return self.results.columns[name].title
 
     def flaw(self, names: Sequence[str]) -> str:
@@ -231,7 +231,7 @@ def _of_umaze(task: Task, scores: _Scores) -> list[Finding]:
     def ends(more: int = 0) -> tuple[float, float]:
         if min(mean.num_runs for mean in means) < 2:
             return -np.inf, np.inf
-        # Of all methods at once: the best may owe its place to luck, and another be as good.
+        # All methods are judged at once: the best may owe its place to luck.
         low, high = np.max([mean.interval(more, len(names)) for mean in means], axis=0)
         return max(float(low), 0.0), min(float(high), 100.0)  # a rate of success
 
@@ -243,7 +243,7 @@ def _of_umaze(task: Task, scores: _Scores) -> list[Finding]:
 
 
 def _at_least(low: float, high: float, least: float) -> Verdict:
-    """Whether an interval lies above a bound; None if only a part of it does."""
+    """True if an interval lies above a bound; None if only a part of it does."""
     if high < least:
         return False
     return True if least <= low else None
@@ -266,7 +266,7 @@ def _of_far_mazes(family: str, scores: _Scores) -> list[Finding]:
 
 
 def _above(value: float, low: float, high: float, least: float) -> Verdict:
-    """Whether a lead is ``least`` points and surely one; None if the interval leaves it open."""
+    """True if a lead is ``least`` points and surely one; None if the interval leaves it open."""
     if high < least:
         return False
     return True if value >= least and low > 0.0 else None
@@ -380,7 +380,7 @@ def _section(folder: Path, results: Results) -> dict[str, object]:
 
 
 def texts(results: Results) -> list[dict[str, str]]:
-    """What `find` gives, each in the words of a row of the page."""
+    """The claims of `find`, each in the words of a row of the page."""
     rows = []
     for finding in find(results):
         value, low, high = stats.rounded(np.array([finding.value, finding.low, finding.high]))

@@ -60,7 +60,7 @@ def compare(summary: pd.DataFrame) -> pd.DataFrame:
 
 
 def relation(source: str, profile: str, version: str, doubts: str = "") -> str:
-    """What our cell is to a published score; only equal data and sizes make it a reproduction.
+    """The relation of our cell to a published score; equal data and sizes make a reproduction.
 
     Args:
         source: where our data come from.
@@ -74,7 +74,7 @@ def relation(source: str, profile: str, version: str, doubts: str = "") -> str:
 
 
 def of_the_post(compared: pd.DataFrame) -> pd.DataFrame:
-    """Those rows whose source the post's table goes back to."""
+    """The rows whose source the post's table goes back to."""
     return compared[compared["source"].str.startswith(published.POST_SOURCES)]
 
 
@@ -84,7 +84,7 @@ def to_csv(compared: pd.DataFrame) -> str:
 
 
 def summary(compared: pd.DataFrame) -> str:
-    """What the comparison with the post's sources comes to, and what it may be called."""
+    """The comparison with the post's sources in a sentence, by the name that it may have."""
     rows = of_the_post(compared)
     parts = []
     for name, group in rows.groupby("relation", sort=False):
@@ -97,7 +97,7 @@ def summary(compared: pd.DataFrame) -> str:
 
 
 def texts(compared: pd.DataFrame) -> list[tuple[str, ...]]:
-    """What a terminal shows of each row: names, numbers, verdict, relation."""
+    """The texts of each row for a terminal: names, numbers, verdict, relation."""
     verdicts: dict[Any, str] = {True: "inside", False: "outside", None: "-"}
     return [
         (

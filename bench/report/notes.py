@@ -1,4 +1,4 @@
-"""What must be known to read a table, in words. Imports no JAX."""
+"""Notes that a reader of a table needs. Imports no JAX."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _DIFFERENCES = {
 
 
 def describe(results: Results) -> str:
-    """What is shown: profile, source, seeds, steps, episodes, without which no number may stand."""
+    """The profile, source, seeds, steps and episodes, without which no number may stand."""
     summary = results.summary
     parts = [f"profile {_join(summary['profile'])}", f"source {_join(summary['source'])}"]
     one = (summary["num_seeds"] == 1).all()
@@ -44,7 +44,7 @@ def describe(results: Results) -> str:
 
 
 def notes(results: Results) -> list[str]:
-    """What must be known to read the columns and the published rows, a sentence or two each."""
+    """Notes on the columns and the published rows, a sentence or two each."""
     summary, columns = results.summary, results.columns
     sources = summary["source"]
     other = "" if sources.str.startswith("d4rl").all() else ", which are other data than ours"
@@ -78,7 +78,7 @@ def notes(results: Results) -> list[str]:
 
 
 def warnings(summary: pd.DataFrame) -> list[str]:
-    """What makes scores less than they look, a sentence each."""
+    """Reasons why scores are less than they look, a sentence each."""
     lines = [f"Not to be compared: {difference}." for difference in differences(summary)]
     doubts = dict.fromkeys(filter(None, summary["doubts"]))
     return lines + [f"{DOUBT_MARK} Insisted on: {doubt}." for doubt in doubts]

@@ -46,7 +46,7 @@ def render(name: str, finalize: Callable[[Any], Any], **values: Any) -> str:
 
 
 def environment(finalize: Callable[[Any], Any]) -> ImmutableSandboxedEnvironment:
-    """What renders templates: those of the package, and text that gets at values alone."""
+    """A renderer of the package's templates, and of text that gets at values alone."""
     return ImmutableSandboxedEnvironment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=True,

@@ -69,7 +69,7 @@ def render(results: Results) -> str:
     drawn = figures.figures(results, lines)
     pictures = {name: _inline(name, figure) for name, figure in drawn.items() if _in_page(name)}
     folder = results.folder
-    # Those on own data stand with the task that they are about.
+    # Claims on own data stand with the task that they are about.
     verdicts = [row for row in claims.texts(results) if not row["task"]]
     in_post = any(TASKS[task].in_post for task in results.summary["task"])
     tracks = [task for task in _TRACKS if task in results.panels]
@@ -147,7 +147,7 @@ def _notes(results: Results, families: dict[str, dict[str, Array]]) -> list[str]
 
 
 def _top(results: Results) -> int:
-    """Where the bars under scores end: 100, or the next ten above the highest score."""
+    """The score at which bars end: 100, or the next ten above the highest score."""
     return max(100, 10 * int(np.ceil(results.summary["mean"].max() / 10)))
 
 
@@ -169,7 +169,7 @@ def _columns(results: Results) -> list[dict[str, Any]]:
 
 
 def _link(paper: str) -> str:
-    """Where a paper can be read, or a repository's issue; empty if its name does not say."""
+    """The address of a paper or of an issue; empty if its name does not say."""
     for pattern, address in _ADDRESSES.items():
         if match := re.fullmatch(pattern, paper):
             return address.format(*match.groups())
@@ -291,7 +291,7 @@ def _inline(name: str, figure: Figure) -> str:
 
 
 def _details(results: Results, name: str, compared: pd.DataFrame) -> list[Any]:
-    """What a cell opens: (heading, rows of texts) each, the first of them its title."""
+    """The parts that a cell opens, (heading, rows of texts) each; the first is its title."""
     facts = results.provenance[name]
     task, algorithm = facts["task"]["name"], facts["algorithm"]
     curve = results.curves[task, algorithm]
@@ -330,7 +330,7 @@ def _details(results: Results, name: str, compared: pd.DataFrame) -> list[Any]:
 
 
 def _command(results: Results, facts: dict[str, Any]) -> str:
-    """What runs a cell again, with the settings that can be given beside its profile."""
+    """The command that runs a cell again, with settings that can be given beside its profile."""
     settings, task = facts["settings"], TASKS[facts["task"]["name"]]
     words = ["rl-or-bc", "train", facts["algorithm"]]
     if task.family == OWN:
@@ -384,7 +384,7 @@ def _address(text: str) -> str:
 
 
 def _values(results: Results, lines: dict[str, list[Line]]) -> dict[str, list[dict[str, Any]]]:
-    """Of each picture with lines, what a line is of and its values."""
+    """The lines of each picture that has some: their names and values."""
     return {
         name: [
             {

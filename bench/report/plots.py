@@ -109,7 +109,7 @@ class Line(NamedTuple):
 
 
 class Look(NamedTuple):
-    """How a method is drawn: colour, and dashes as SVG has them."""
+    """The look of a method: its colour, and dashes in SVG's form."""
 
     colour: str
     dashes: str
@@ -239,7 +239,7 @@ def curves(
 
 
 def tracks(maze: str, panels: Sequence[Panel]) -> Figure:
-    """Where episodes went, a map of the maze for each method.
+    """A map of the maze for each method, with the tracks of its episodes.
 
     Dotted is the shortest way; goals lie within the square; an episode whose end is hollow did not
     get there.

@@ -44,7 +44,7 @@ TABLE_COLUMNS = (
     "cell_hash",
     "doubts",
 )
-# What the summary has beside them: where a cell was scored, and its 0 and 100 when it was.
+# The summary also says where a cell was scored, and by which returns for 0 and 100.
 SCORED_COLUMNS = (
     *("environment", "reference_returns"),
     *("class", "arguments", "wrappers", "time_limit"),  # see ``envs.sources.collected_in``
@@ -56,7 +56,7 @@ SEED = 0  # of every bootstrap
 
 
 class Column(NamedTuple):
-    """What heads a method's column.
+    """The heading of a method's column.
 
     Attributes:
         title: what the table calls it.

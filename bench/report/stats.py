@@ -112,7 +112,7 @@ def interquartile_mean(scores: Array) -> Array:
 
 
 def optimality_gap(scores: Array) -> Array:
-    """How far ``[..., runs, tasks]`` stays below ``OPTIMAL`` on average; what is above counts 0."""
+    """The mean gap of ``[..., runs, tasks]`` below ``OPTIMAL``; a score above it counts 0."""
     return OPTIMAL - np.minimum(scores, OPTIMAL).mean(axis=(-2, -1))
 
 
@@ -125,7 +125,7 @@ AGGREGATES: dict[str, Statistic] = {
 
 
 def probability_of_improvement(scores: Array, others: Array) -> Array:
-    """How likely a run of ``scores`` beats one of ``others`` on a task, averaged over tasks.
+    """The probability that a run of ``scores`` beats one of ``others``, averaged over tasks.
 
     A tie counts half (the Mann-Whitney statistic).
 
@@ -239,7 +239,7 @@ def improvement_bounds(value: float, resampled: Array, scores: Array, others: Ar
 
 
 def lead(ours: Sequence[Runs], theirs: Sequence[Runs], generator: np.random.Generator) -> Estimate:
-    """How far the best mean over tasks of ``ours`` is above that of ``theirs``, seed by seed.
+    """The lead of the best mean over tasks of ``ours`` over that of ``theirs``, seed by seed.
 
     A draw adds to each method's mean the deviations of its seeds, each times a normal number that
     all methods share for that seed and task (a multiplier bootstrap: Wu 1986, Annals of Statistics

@@ -1,4 +1,4 @@
-"""What needs no learning, beside which the scores on own data mean something.
+"""Policies that need no learning, beside which the scores on own data mean something.
 
 Policies that look at nothing are played: one action throughout (the mean of the data's actions, or
 none, which is 0 in the environment's own units) and uniformly random ones. Of choices, the most

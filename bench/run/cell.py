@@ -177,7 +177,7 @@ def _run_group(
 
 
 def _is_whole(cell: Cell, folder: Path) -> bool:
-    """Whether every row of a finished group is there; files may have been deleted since."""
+    """True if every row of a finished group is there; files may have been deleted since."""
     settings = cell.settings
     steps = range(settings.eval_interval, cell.config.num_steps + 1, settings.eval_interval)
     written = records.Records(folder, settings.seeds)

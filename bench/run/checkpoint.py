@@ -32,7 +32,7 @@ FORMAT = 1  # rises when older checkpoints can no longer be gone on from
 # Room that is asked for before orbax writes: what the arrays take, and what it adds to each and to
 # all of them.
 _BYTES_PER_ARRAY, _BYTES_MORE = 1 << 10, 64 << 10
-# How tensorstore and Python name the system's reason.
+# tensorstore and Python give the system's reason in these forms.
 _REASON = re.compile(r"os_error_code='(\d+)'|\[Errno (\d+)\]")
 
 # Orbax reports every file it writes, and each of its threads reports what `save` raises.
@@ -125,7 +125,7 @@ def _write(path: Path, states: core.State) -> None:
         OSError: it cannot be written, although there was room for it before.
     """
     usual = sys.unraisablehook
-    # Where it fails, tensorstore's threads end later than orbax and print an error each.
+    # After a failure tensorstore's threads end later than orbax and print an error each.
     sys.unraisablehook = lambda error: usual(error) if _is_main_thread() else None
     try:
         orbax.save(path.absolute(), states)  # it takes absolute paths only

@@ -1,4 +1,4 @@
-"""What a cell learns from and is scored in, at hand: data are read and audited once."""
+"""The data and the environment of a cell; data are read and audited once."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def load_once(cell: Cell) -> Dataset:
 
 
 def audit_once(cell: Cell) -> dict[str, Any]:
-    """What ``bench.run.baselines.audited`` says of the cell's data, asked once for many cells."""
+    """The audit of the cell's data by ``bench.run.baselines.audited``, made once for many cells."""
     settings = cell.settings
     made_of = (cell.task, settings.source, settings.scale, cell.version)
     return _audit_once(*made_of, cell.data["hash"])

@@ -71,7 +71,7 @@ def in_words(seeds: Seeds) -> str:
 
 
 def folder_of(cell_folder: Path, seeds: Seeds) -> Path:
-    """Where the group ``seeds`` of the cell belongs."""
+    """The folder of the group ``seeds`` of the cell."""
     return cell_folder / f"seeds-{in_words(seeds)}"
 
 

@@ -1,4 +1,4 @@
-"""Where seeds are computed and in what pieces: devices, seeds at a time, steps at a time."""
+"""The placement of seeds: on which devices, how many at a time, in how many steps at a time."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from algos import core
 # Eigen is faster: an update of IQL takes 2/3 of the time at 64 wide and is no slower at 256.
 COMPILER_OPTIONS = {"xla_cpu_experimental_ynn_fusion_type": ""}
 
-# Of seeds side by side on a CPU, each with the largest array of its update. Where that leaves the
-# cache, seeds by turns cost less. Five seeds at published sizes, in times of one, all side by side
+# The bound on the largest array of an update, times the seeds side by side on a CPU. Beyond the
+# cache seeds by turns cost less. Five seeds at published sizes, in times of one, all side by side
 # and then so: DT 8.2 and 4.5, CQL 6.5 and 5.0, IQL 4.9 and 4.5.
 _SIDE_BY_SIDE_BYTES = 2_000_000
 
@@ -48,7 +48,7 @@ def chunk_steps(interval: int, longest: int = 1000) -> int:
 def seeds_side_by_side(
     update: core.Update, states: core.State, batches: core.Batch, keys: jax.Array
 ) -> int:
-    """How many seeds of `Run.learn` share each operation; the others wait for their turn.
+    """The number of seeds of `Run.learn` that share an operation; the others wait for their turn.
 
     All on an accelerator. On a CPU as many as `_SIDE_BY_SIDE_BYTES` allow, and one at least.
     """

@@ -38,7 +38,7 @@ KEY = "key"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Settings:
-    """How a cell is run, beside the method's own Config.
+    """Settings of a run, beside the method's own Config.
 
     Attributes:
         source: where the data come from.
@@ -113,7 +113,7 @@ class Cell:
 
     @property
     def data(self) -> dict[str, Any]:
-        """Where the data come from, unread; see ``envs.sources.registry.provenance``."""
+        """The provenance of the unread data; see ``envs.sources.registry.provenance``."""
         settings = self.settings
         return provenance(self.task, settings.source, settings.scale, self.version)
 

@@ -27,7 +27,7 @@ class Profile:
 
     @property
     def sizes(self) -> dict[str, Size]:
-        """How large a cell is, by family."""
+        """The size of a cell, by family."""
         return {name: family.sizes[self.name] for name, family in EVERY_FAMILY.items()}
 
 

@@ -1,4 +1,4 @@
-"""Where and by which code a cell's numbers are made."""
+"""The machine, the versions and the commit that make a cell's numbers."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def facts(cell: Cell, dataset_provenance: dict[str, Any], code: str) -> dict[str
     }
 
 
-# What may differ between the groups of a cell.
+# These facts may differ between the groups of a cell.
 OF_A_RUN = ("device", "commit", "code")
 
 

@@ -1,4 +1,4 @@
-"""What a cell writes down while it runs: its episodes, its losses, where its episodes went."""
+"""Files that a cell writes while it runs: its episodes, its losses, its tracks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from envs.spaces import Array
 
 EVAL_COLUMNS = ("seed", "step", "episode", "return", "length")
 TRAIN_COLUMNS = ("seed", "step", "metric", "value")
-# Of the first seed: enough to see where a method goes, few enough to keep in a repository.
+# These tracks of the first seed show where a method goes, and are few enough for a repository.
 TRACKS, TRACK_POINTS = 5, 50
 
 
@@ -51,7 +51,7 @@ class Records:
         self.lost = _lost(_concatenate(self._train))
 
     def has_evaluations(self, steps: Sequence[int], num_episodes: int) -> bool:
-        """Whether these and no others are here: ``num_episodes`` of each seed at ``steps``."""
+        """True if these and no others are here: ``num_episodes`` of each seed at ``steps``."""
         wanted = [
             (step, seed, episode)
             for step in steps

@@ -74,7 +74,7 @@ class Run(NamedTuple):
     def draw(
         self, seed_keys: jax.Array, view: Any, first_step: int, num_steps: int
     ) -> tuple[core.Batch, jax.Array, jax.Array]:
-        """What `learn` wants for ``num_steps``: batches, keys, steps.
+        """The arguments of `learn` for ``num_steps``: batches, keys, steps.
 
         Not jitted as a whole but in its parts, which are compiled once for datasets of all sizes,
         except for look-ups in the view. As one program it would take 2 s to compile for each
@@ -153,7 +153,7 @@ def _make_run(phase: core.Phase) -> Run:
     def learn(
         states: core.State, batches: core.Batch, keys: jax.Array, steps: jax.Array
     ) -> tuple[core.State, core.Metrics]:
-        # As numbers, because JAX's check of keys takes cutting them into groups for use.
+        # Keys travel as numbers: JAX's check of keys takes cutting them into groups for use.
         numbers = jax.random.key_data(keys)
         wrap = partial(jax.random.wrap_key_data, impl=jax.random.key_impl(keys))
 

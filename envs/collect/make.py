@@ -92,7 +92,7 @@ def make(
 
 
 def _is_over(work: Path) -> bool:
-    """Whether the dataset was moved away from here, and the process killed before it cleared up."""
+    """True if the dataset was moved away from here, and the process killed before it cleared up."""
     return (work / _OVER).exists() and not (work / _MINARI).exists()
 
 

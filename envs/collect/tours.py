@@ -34,7 +34,7 @@ CHANGE_PROBABILITY = 1 / 20
 LINGER_SHARE = 0.25
 STAY_STEPS = 50  # at the goal, before an episode ends
 POINT_NOISE = 0.5  # standard deviation on actions
-# Of a point's episode. A step is at most 0.8 m, so a leg is 16 m or four cells, where the way from
+# These are a point's. A step is at most 0.8 m, so a leg is 16 m or four cells, where the way from
 # start to goal is 24 m in umaze, 40 m in medium and 56 m in large.
 LEG_STEPS = 20
 POINT_STEPS = 100  # from one start: five legs
@@ -155,7 +155,7 @@ def _cut_into_legs(way: Episode, maze: str, generator: np.random.Generator) -> I
 
 
 def _draw_point_start(task: Task, generator: np.random.Generator) -> Array:
-    """Where a ball starts, ``[2]`` metres: as the ant, but in play data where ants go."""
+    """The start of a ball, ``[2]`` metres: as the ant's, but in play data where ants go."""
     if task.data != "play":
         return _draw_start(task, generator)
     cells = np.concatenate([PLAY_GOALS[task.environment], find_cells(task.environment, "RG")])
@@ -163,7 +163,7 @@ def _draw_point_start(task: Task, generator: np.random.Generator) -> Array:
 
 
 def _draw_point_stop(task: Task, xy: Array, generator: np.random.Generator) -> Array:
-    """Where a ball goes next from ``xy``, ``[2]`` metres: to any of the neighbouring cells."""
+    """The next place of a ball at ``xy``, ``[2]`` metres: any of the neighbouring cells."""
     if task.data == "":
         return draw_goal(task.environment, generator)
     free = find_cells(task.environment, "0RG")
@@ -175,7 +175,7 @@ def _draw_point_stop(task: Task, xy: Array, generator: np.random.Generator) -> A
 
 
 def _draw_start(task: Task, generator: np.random.Generator) -> Array:
-    """Where a tour starts, ``[2]`` metres: in any cell but the evaluation's goal.
+    """The start of a tour, ``[2]`` metres: any cell but the evaluation's goal.
 
     D4RL leaves out the goals of its collection instead, and adds no noise to the place drawn.
     """
@@ -186,7 +186,7 @@ def _draw_start(task: Task, generator: np.random.Generator) -> Array:
 
 
 def _draw_stop(task: Task, generator: np.random.Generator) -> Array:
-    """Where a tour leads, ``[2]`` metres, as in D4RL."""
+    """The end of a tour, ``[2]`` metres, as in D4RL."""
     maze = task.environment
     if task.data == "":
         return draw_goal(maze, generator)

@@ -1,4 +1,4 @@
-"""What the goal-reaching ant sees and where it is told to go.
+"""The observations of the goal-reaching ant, and its targets.
 
 The walker's input does not change when ant and target are turned about the vertical axis together,
 so one direction of walking is all it has to learn.

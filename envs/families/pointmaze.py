@@ -50,7 +50,7 @@ FAMILY = Family(
         "cpu": Size(20_000, 64, (128, 128), scale=0.1, num_evaluations=4, num_episodes=50),
         "paper": Size(scale=1.0, num_evaluations=10, num_episodes=100),
     },
-    # As many rows as antmaze has.
+    # The number of rows is antmaze's.
     rows=tuple(Row(environment, data, 1_000_000, (0.0, 1.0)) for environment, data in MAZE_DATA),
     goal_return=1.0,
     maps=MAPS,

@@ -56,7 +56,7 @@ class Scorer(NamedTuple):
 
 
 def describe(environment: gymnasium.Env) -> Scorer:
-    """What scores, of an environment that a user named."""
+    """The environment that scores, which a user named."""
     spec = environment.spec
     assert spec is not None
     return Scorer(
@@ -92,14 +92,14 @@ def defaults_of(kind: Any) -> dict[str, Any]:
 
 
 def what_counts(scorer: Scorer) -> dict[str, Any]:
-    """What can move a score beside the environment's id and spaces, as JSON has it.
+    """Facts that can move a score beside the environment's id and spaces, as JSON has them.
 
     Returns:
         ``class``, ``arguments`` with the defaults, ``wrappers`` and ``time_limit`` in steps.
     """
     spec = scorer.spec
     arguments = _plain({**scorer.defaults, **spec["kwargs"]})
-    # Where a class lies may change.
+    # A class may move to another module.
     name = spec["entry_point"] and spec["entry_point"].rpartition(":")[2]
     return {
         "class": name,
@@ -203,7 +203,7 @@ def _arguments(theirs: Any, scorer: Scorer) -> list[str]:
 
 
 def _plain(value: Any) -> Any:
-    """As JSON would have it, so that a tuple is a list and an array its numbers."""
+    """The value in JSON's form: a tuple is a list and an array its numbers."""
 
     def name(part: Any) -> Any:
         if isinstance(part, (np.ndarray, np.generic)):
@@ -261,7 +261,7 @@ def _shown(space: spaces.Space) -> str:
 
 
 def _numbers_of(space: spaces.Space) -> Any:
-    """What a space that is no Box is made of, beside its shape."""
+    """The parts of a space that is no Box, beside its shape."""
     names = ("n", "nvec", "start", "max_length", "min_length")
     return _plain({name: getattr(space, name) for name in names if hasattr(space, name)})
 

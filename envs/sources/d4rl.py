@@ -53,7 +53,7 @@ MOST_JUMPS = 0.01  # share of rows; with more, the file itself is out of step
 
 
 class _Marks(NamedTuple):
-    """What a file says of its N rows.
+    """The arrays of a file with N rows.
 
     Attributes:
         terminals: ``[N]`` bool.
@@ -69,7 +69,7 @@ class _Marks(NamedTuple):
 
 
 def path_of(task: Task) -> Path:
-    """Where the task's file belongs on this machine."""
+    """The path of the task's file on this machine."""
     return dataset_folder() / FILES[task.name].name
 
 
@@ -186,7 +186,7 @@ def read_file(path: Path, task: Task, *, qlearning: bool = False) -> tuple[Datas
     else:
         final_observations = observations[final + 1 if qlearning else final + ~marks.ends[final]]
     if len(index) < rows:
-        # Without a copy where no row is left out, as in locomotion.
+        # No copy is made where no row is left out, as in locomotion.
         observations, actions = observations.take(index, axis=0), actions.take(index, axis=0)
         rewards = rewards[index]
     terminations = marks.terminals[index]
@@ -195,7 +195,7 @@ def read_file(path: Path, task: Task, *, qlearning: bool = False) -> tuple[Datas
         actions=actions,
         rewards=rewards,
         terminations=terminations,
-        # Where data go on at the goal, time alone ends an episode.
+        # Time alone ends an episode of data that go on at the goal.
         truncations=last if task.kind.has_goals else last & ~terminations,
         episode_ends=np.flatnonzero(last),
         final_observations=final_observations,
@@ -210,7 +210,7 @@ def read_file(path: Path, task: Task, *, qlearning: bool = False) -> tuple[Datas
 
 
 def read_states(task: Task, rows: Array) -> Array | None:
-    """What observations would be if they clipped no velocity, at ``rows`` ``[K]`` of the file.
+    """Observations as they would be if they clipped no velocity, at ``rows`` ``[K]`` of the file.
 
     Returns:
         ``[K, O]`` float32 from ``infos/qpos`` and ``infos/qvel``, or None: antmaze, which clips

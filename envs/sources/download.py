@@ -27,7 +27,7 @@ TIMEOUT = 30.0  # seconds without a byte
 BLOCK = 1 << 18  # bytes at most between two reports
 MIN_RATE = 1000  # bytes a second, over any RATE_SECONDS of a connection
 RATE_SECONDS = 60.0
-# Where no size is published; the largest file of D4RL has half as many bytes.
+# The bound where no size is published; the largest file of D4RL has half as many bytes.
 MAX_BYTES = 1_000_000_000
 
 _BOUND = f"the {MAX_BYTES:,} that are taken of a file whose size is not published"
@@ -113,7 +113,7 @@ class Download:
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[BufferedRandom | None]:
-        """What has come so far, for this process alone; None if another one has just finished."""
+        """The part that has come so far, for this process alone; None if another just finished."""
         while True:
             try:
                 file = os.fdopen(files.open_own(self._partial), "a+b")
@@ -268,7 +268,7 @@ def address_below(mirror: str, path: str) -> str:
 
 
 class _Rate:
-    """Whether a connection is too slow to be waited for."""
+    """True if a connection is too slow to be waited for."""
 
     def __init__(self) -> None:
         """Start to measure."""
@@ -309,7 +309,7 @@ def _open(request: urllib.request.Request) -> Any:
 
 
 def _read(response: Any) -> bytes:
-    """What there is, at least a byte; empty at the end."""
+    """The bytes that are there, at least one; empty at the end."""
     try:
         block: bytes = response.read1(BLOCK)
     except (http.client.HTTPException, OSError) as error:
@@ -318,6 +318,6 @@ def _read(response: Any) -> bytes:
 
 
 def _cut(error: BaseException) -> _Cut:
-    """What a person should know of a connection's end."""
+    """The end of a connection in words."""
     reason = getattr(error, "reason", error)
     return _Cut(getattr(reason, "strerror", None) or str(reason) or type(reason).__name__)

@@ -46,7 +46,7 @@ def _opened(path: Path) -> h5py.File:
 
 
 def find(group: h5py.Group, name: str) -> h5py.Group | h5py.Dataset | None:
-    """What ``group`` itself holds under ``name``, one level down; None if there is nothing.
+    """The member ``name`` of ``group`` itself, one level down; None if there is none.
 
     Raises:
         Unreadable: it is a link to elsewhere, or has a second name.

@@ -68,7 +68,7 @@ def scored_in(task: Task, version: str, *, show_goal: bool = False) -> World:
 
 
 def provenance(task: Task, scale: float) -> dict[str, Any]:
-    """What the task's data are; ``doubts`` if they were collected in another environment.
+    """The provenance of the task's data, with ``doubts`` if they are of another environment.
 
     Raises:
         InputError: a dataset is missing or half written.
@@ -128,7 +128,7 @@ def read(task: Task, scale: float) -> tuple[Dataset, dict[str, Any]]:
 
 
 def read_with_goal(task: Task, scale: float) -> tuple[Dataset, dict[str, Any]]:
-    """As ``envs.sources.registry.load`` has it; in antmaze observations end with the goal."""
+    """The data of ``envs.sources.registry.load``; in antmaze observations end with the goal."""
     return _read(task, show_goal=True), provenance(task, scale)
 
 
@@ -304,12 +304,12 @@ def _offered(task: Task) -> MinariData:
 
 
 def _goes_on(task: Task) -> bool:
-    """Whether the data go on at the goal, with observations in parts."""
+    """True if the data go on at the goal, with observations in parts."""
     return _offered(task).collected_in is not None
 
 
 def _is_variant(task: Task, found: str, expected: str) -> bool:
-    """Whether ``found`` differs from ``expected`` in starts and goals alone."""
+    """True if ``found`` differs from ``expected`` in starts and goals alone."""
     name, _, version = expected.rpartition("-")
     return _goes_on(task) and found.startswith(name) and found.endswith(f"-{version}")
 

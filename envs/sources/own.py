@@ -47,7 +47,7 @@ def scored_in(task: Task, version: str) -> World:
 
 
 def provenance(task: Task, scale: float) -> dict[str, Any]:
-    """What the task's data are; ``doubts`` if they say they are of another environment.
+    """The provenance of the task's data, with ``doubts`` if they name another environment.
 
     ``scored_in`` has what an environment's id leaves open; see ``collected_in.what_counts``.
 
@@ -103,7 +103,7 @@ def _too_long(metadata: dict[str, Any], scorer: Scorer) -> list[str]:
 
 @functools.lru_cache(maxsize=16)
 def _scorer(gymnasium_id: str, registered: str) -> Scorer:
-    """What scores; ``registered`` is what gymnasium has under this id, which may change."""
+    """The environment that scores; ``registered`` is gymnasium's entry, which may change."""
     del registered
     lanes = GymnasiumLanes(gymnasium_id, 1, (0.0, 1.0))
     try:

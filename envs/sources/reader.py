@@ -1,4 +1,4 @@
-"""What a module that reads data offers to ``envs.sources.registry``."""
+"""The interface of modules that read data."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from envs.errors import InputError
 from envs.text import reason_of
 
 _MOST_JSON = 100_000_000  # bytes; the bounds of an image of 1,000 x 1,000 x 3 pixels are fewer
-# Of the system's reasons, those for which another copy helps: nothing that can be sound is there.
+# Another copy helps where the system gives one of these reasons.
 _NO_FILE = (errno.ENOENT, errno.EISDIR, errno.ENOTDIR, errno.ELOOP)
 
 

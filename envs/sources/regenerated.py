@@ -19,7 +19,7 @@ from envs.tasks import Task
 
 _ROOT = "MINARI_DATASETS_PATH"
 METADATA_KEY = "rl_or_bc"  # our own entry in Minari's metadata.json
-# What is taken from that entry; nothing else that a file may say is passed on.
+# These are taken from that entry; nothing else that a file may say is passed on.
 _FACTS = {
     "hash": str,
     "recipe": dict,
@@ -31,7 +31,7 @@ _FACTS = {
 
 
 def dataset_folder(dataset_id: str) -> Path:
-    """Where Minari keeps ``dataset_id``: under ``$MINARI_DATASETS_PATH`` if set and not empty.
+    """Minari's folder of ``dataset_id``, under ``$MINARI_DATASETS_PATH`` if set and not empty.
 
     Raises:
         InputError: that folder cannot be made.
@@ -81,7 +81,7 @@ def read_metadata(recipe: Recipe) -> dict[str, Any]:
 
 
 def provenance(task: Task, scale: float) -> dict[str, Any]:
-    """Where the task's dataset at ``scale`` comes from; see ``read_metadata`` for errors."""
+    """The provenance of the task's dataset at ``scale``; see ``read_metadata`` for errors."""
     return read_metadata(Recipe(task, scale))
 
 

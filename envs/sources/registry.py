@@ -19,7 +19,7 @@ from envs.tasks import OWN, TASKS, Task, get_task, look_up
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Source:
-    """Where data come from.
+    """A source of data.
 
     Attributes:
         place: module and name of its ``Reader``, which is imported when it is asked for: a list of
@@ -136,7 +136,7 @@ def environment(task: Task, source: str, version: str | None = None) -> World:
 
 
 def provenance(task: Task, source: str, scale: float, version: str | None = None) -> Provenance:
-    """What the data of ``task`` are, without reading them; see ``environment`` for arguments.
+    """The provenance of the unread data of ``task``; see ``environment`` for arguments.
 
     ``doubts`` has a line for every reason why data and environment may not belong together.
     """
@@ -208,7 +208,7 @@ def audit(
     version: str | None = None,
     loaded: tuple[Dataset, Provenance] | None = None,
 ) -> dict[str, Any]:
-    """What there is to know of the data of ``task``; see ``envs.audit``.
+    """The audit of the data of ``task``; see ``envs.audit``.
 
     Args:
         task: a row of the registry.

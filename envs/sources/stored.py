@@ -84,7 +84,7 @@ def read_metadata(folder: Path) -> dict[str, Any]:
 
 
 def read_spec(metadata: dict[str, Any]) -> dict[str, Any]:
-    """What the dataset says of its environment: gymnasium's ``EnvSpec`` as text, or nothing.
+    """The dataset's own word on its environment: gymnasium's ``EnvSpec`` as text, or nothing.
 
     Raises:
         Unreadable: it is no JSON object in a string.
@@ -227,7 +227,7 @@ def _hdf5_episodes(folder: Path, total: int) -> Iterator[Steps]:
             observations = _read_tree(parts["observations"], f"{name}/observations", rows + 1)
             actions = _read_tree(parts["actions"], f"{name}/actions", rows)
             flags = [_read_tree(parts[key], f"{name}/{key}", rows) for key in _FLAGS]
-            # As float32 here, and once more where the episodes are put together.
+            # Rows are float32 here, and once more where the episodes are put together.
             needed += 8 * (_num_entries(observations) + _num_entries(actions) + rows)
             require_memory(needed)
             yield _steps(number, observations, actions, rewards, flags)

@@ -223,7 +223,7 @@ def _size(space: Any) -> int:
 
 
 def _is_fixed(space: spaces.Space) -> bool:
-    """Whether every observation is as many numbers; text and alternatives are none."""
+    """True if every observation is as many numbers; text and alternatives are none."""
     if isinstance(space, (spaces.Dict, spaces.Tuple)):
         parts = space.spaces.values() if isinstance(space, spaces.Dict) else space.spaces
         return all(map(_is_fixed, parts))

@@ -29,7 +29,7 @@ from envs.worlds.simulate import Simulator
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Body:
-    """What tells one of the three robots from another.
+    """The differences between the three robots.
 
     Attributes:
         model_file: name of gymnasium's MJCF file.

@@ -71,7 +71,7 @@ def xy_to_cell(xy: Array) -> Array:
 
 
 def count_solutions(ways: Iterable[Array], maze: str) -> int:
-    """How many of ``ways`` lead from the evaluation start to the evaluation goal of ``maze``.
+    """The number of ``ways`` from the evaluation start to the evaluation goal of ``maze``.
 
     Those that are in the start's cell before they are in the goal's: where there are none, what
     leads from one to the other has to be put together from several of them.
@@ -103,7 +103,7 @@ class Waypoints:
         self._limit = np.array(free.shape) - 1
 
     def target(self, xy: Array, goals: Array, offsets: Array) -> Array:
-        """Where to walk now, ``[N, 2]`` metres, from ``xy`` ``[N, 2]`` to ``goals`` ``[N, 2]``.
+        """The next place ``[N, 2]`` in metres, from ``xy`` ``[N, 2]`` to ``goals`` ``[N, 2]``.
 
         The goal itself from the cell next to it on, before that the next cell's centre moved by
         ``offsets`` ``[N, 2]``, or ``[2]`` for all.

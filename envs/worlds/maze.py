@@ -29,7 +29,7 @@ _WALL_HEIGHT = 2.0  # metres
 
 
 class Robot(NamedTuple):
-    """What runs through the mazes; x and y are its first two joint positions.
+    """A robot of the mazes; x and y are its first two joint positions.
 
     Attributes:
         load: maze, a key of ``MAPS`` -> the compiled model.
@@ -157,7 +157,7 @@ def add_walls(spec: mujoco.MjSpec, centres: Array) -> None:
             size=[CELL_SIZE / 2, CELL_SIZE / 2, _WALL_HEIGHT / 2],
             contype=1,
             conaffinity=1,
-            # What ant.xml gives every geom by default.
+            # ant.xml gives every geom these by default.
             condim=3,
             friction=[1.0, 0.5, 0.5],
             margin=0.01,
