@@ -86,7 +86,7 @@ LONG = 100_000
 
 
 def trust(num_steps: int) -> float:
-    """The share of its published trust that an actor has in its critics after ``num_steps``."""
+    """The share of the published trust in critics, in a run of ``num_steps``; 1 is as published."""
     return min(1.0, num_steps / STEPS_TO_TRUST_CRITICS)
 
 
