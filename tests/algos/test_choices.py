@@ -157,8 +157,13 @@ def test_methods_of_numbers_refuse_choices(toy):
         td3_bc.make(td3_bc.Config(), spec)
 
 
-@pytest.mark.parametrize("dtype", ["uint8", "bool"])
-@pytest.mark.parametrize("name", ["bc", "exp_weight", "dt", "rvs", "iql", "cql"])
+@pytest.mark.parametrize(
+    ("name", "dtype"),
+    [
+        ("bc", "bool"),
+        *((name, "uint8") for name in ("bc", "exp_weight", "dt", "rvs", "iql", "cql")),
+    ],
+)
 def test_images_are_learned_from_and_acted_on(name, dtype, toy, first_state):
     image = Box((5, 4, 2), dtype, 255.0 if dtype == "uint8" else 1.0)
     spec = dataclasses.replace(toy[1], observation=image, action=Discrete(3))
