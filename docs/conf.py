@@ -1,4 +1,4 @@
-"""How Sphinx builds the site: pages in Markdown, whose numbers come from ``values.py``."""
+"""Sphinx's settings for the site: pages in Markdown, whose numbers come from ``values.py``."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def fill_in(app: Sphinx, name: str, source: list[str]) -> None:
 
 
 def mathml(as_block: bool) -> Callable[[HTML5Translator, Any], None]:
-    """What writes a formula as MathML, which browsers draw themselves."""
+    """A writer of formulas as MathML, which browsers draw themselves."""
 
     def visit(translator: HTML5Translator, node: nodes.Element) -> None:
         written = tex2mathml(node.astext(), as_block=as_block)

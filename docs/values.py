@@ -86,13 +86,13 @@ def scores(profile: str) -> pd.DataFrame:
 
 @functools.cache
 def provenance(profile: str) -> dict[str, Any]:
-    """Where each committed cell comes from, by ``task/method``."""
+    """The provenance of each committed cell, by ``task/method``."""
     return store.read_provenance(RESULTS / "regenerated" / profile / "provenance.json")
 
 
 @functools.cache
 def audits(profile: str) -> dict[str, Any]:
-    """What the data of each task are, by the task's name."""
+    """The facts of each task's data, by the task's name."""
     path = RESULTS / "regenerated" / profile / "audit.json"
     return {facts["task"]: facts for facts in json.loads(path.read_text()).values()}
 
@@ -138,7 +138,7 @@ def _columns(module: str, among: dict[str, Entry]) -> dict[str, Entry]:
 
 
 def docstring(module: str, part: str = "") -> str:
-    """What a module's docstring says.
+    """The docstring of a module in parts.
 
     Args:
         module: such as ``envs.sources.d4rl``.
@@ -217,7 +217,7 @@ def settings(module: str) -> str:
 
 
 def _difference(run: Iterable[tuple[str, str]], first: str, other: str) -> str:
-    """What another column of the same file has in place of the first one's values."""
+    """The settings in which another column of the same file differs from the first one."""
     changes = set()
     for place in run:
         ours, theirs = _config(*place, first), _config(*place, other)
@@ -242,7 +242,7 @@ def _config(profile: str, family: str, algorithm: str) -> dict[str, Any]:
 
 
 def _described(config: type) -> dict[str, str]:
-    """What the docstrings of a ``Config`` and of its bases say of each field."""
+    """The meaning of each field, from the docstrings of a ``Config`` and of its bases."""
     found: dict[str, str] = {}
     for base in reversed(config.__mro__):
         for name, words in re.findall(
@@ -296,7 +296,7 @@ def _scores_of(columns: Iterable[str], names: Sequence[str]) -> list[str]:
 
 
 def profiles() -> str:
-    """What each profile is for and how large its cells are."""
+    """The purpose of each profile and the sizes of its cells."""
     rows = []
     for name, profile in PROFILES.items():
         for family, size in profile.sizes.items():
@@ -328,7 +328,7 @@ def profiles() -> str:
 
 
 def purposes() -> str:
-    """What each profile is for."""
+    """The purpose of each profile."""
     return _markdown(("profile", "purpose"), [(f"`{k}`", v.purpose) for k, v in PROFILES.items()])
 
 
@@ -366,7 +366,7 @@ def sources() -> str:
 
 
 def data(profile: str) -> str:
-    """What the committed results of a profile were learned from."""
+    """The data that the committed results of a profile were learned from."""
     order = dict.fromkeys(cell["task"]["name"] for cell in provenance(profile).values())
     rows = [
         (

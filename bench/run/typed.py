@@ -5,11 +5,14 @@ from __future__ import annotations
 import dataclasses
 import types
 from collections.abc import Callable, Iterable
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin, get_type_hints
 
 from envs.errors import InputError
 
-Built = TypeVar("Built")
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+Built = TypeVar("Built", bound="DataclassInstance")
 
 
 def build(
@@ -29,7 +32,7 @@ def build(
     Raises:
         InputError: a field is missing, unknown or of another type.
     """
-    keys = {key_of(field): field.name for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    keys = {key_of(field): field.name for field in dataclasses.fields(kind)}
     hints = get_type_hints(kind)
     parts = require_keys(value, keys, name)
     made = {
